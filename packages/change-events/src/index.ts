@@ -1,0 +1,3 @@
+export * from './batch.js';
+export * from './position.js';
+export * from './schema.js';

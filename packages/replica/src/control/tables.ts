@@ -1,0 +1,146 @@
+import { sql } from 'drizzle-orm';
+import { bigint, boolean, index, integer, jsonb, pgSchema, primaryKey, text, timestamp, unique, uuid } from 'drizzle-orm/pg-core';
+import type { Field } from '@afterimage/change-events';
+
+/** Control tables: the only truth about progress. drizzle-kit turns this file into ../../../../migrations. */
+export const control = pgSchema('afterimage');
+
+const moment = (name: string) => timestamp(name, { withTimezone: true });
+
+/** What a history row or a change event did. */
+export const operation = control.enum('operation', ['insert', 'update_before', 'update_after', 'delete', 'read', 'truncate']);
+
+/** The active reader of each source; `epoch` counts take-overs. The lock itself is an advisory lock. */
+export const readers = control.table('readers', {
+  source: text().primaryKey(),
+  epoch: bigint({ mode: 'bigint' }).notNull().default(sql`0`),
+  instance: text().notNull().default(''),
+  acquiredAt: moment('acquired_at').notNull().defaultNow(),
+});
+
+/** One row per table of a source. The id names the stream in queues and jobs. */
+export const streams = control.table(
+  'streams',
+  {
+    id: uuid().primaryKey().defaultRandom(),
+    source: text().notNull(),
+    databaseName: text('database_name').notNull(),
+    tableName: text('table_name').notNull(),
+    partitions: integer().notNull().default(1),
+    /** Writer side: active, degraded (dead letters wait) or halted (needs the operator). */
+    state: text().$type<'active' | 'degraded' | 'halted'>().notNull().default('active'),
+    stateCode: text('state_code'),
+    stateMessage: text('state_message'),
+    stateSince: moment('state_since').notNull().defaultNow(),
+    /** Reader side. */
+    readerState: text('reader_state').$type<'idle' | 'connecting' | 'waiting' | 'streaming' | 'retrying' | 'halted'>().notNull().default('idle'),
+    readerCode: text('reader_code'),
+    readerMessage: text('reader_message'),
+    readerSince: moment('reader_since').notNull().defaultNow(),
+    createdAt: moment('created_at').notNull().defaultNow(),
+  },
+  (t) => [unique('streams_source_table').on(t.source, t.databaseName, t.tableName)],
+);
+
+/** How far each partition has been applied; written in the transaction that applies. */
+export const offsets = control.table(
+  'offsets',
+  {
+    streamId: uuid('stream_id').notNull().references(() => streams.id),
+    partition: integer().notNull(),
+    /** Canonical text of @afterimage/change-events position; '' before the first event. */
+    position: text().notNull().default(''),
+    checkpointGtid: text('checkpoint_gtid'),
+    fileVersion: integer('file_version'),
+    /** Ordinal of the last applied event. */
+    ordinal: bigint({ mode: 'bigint' }).notNull().default(sql`0`),
+    /** Current schema version; 0 before the first batch. */
+    schemaVersion: integer('schema_version').notNull().default(0),
+    batches: bigint({ mode: 'bigint' }).notNull().default(sql`0`),
+    /** Source time of the newest applied event. */
+    sourceTime: moment('source_time'),
+    appliedAt: moment('applied_at'),
+  },
+  (t) => [primaryKey({ columns: [t.streamId, t.partition] })],
+);
+
+/** A column of a schema version, as it was mapped. `history` is its name in the history segment. */
+export interface StoredColumn {
+  readonly name: string;
+  readonly mirror: string;
+  readonly history: string;
+  readonly postgresType: string;
+  /** The MariaDB type it was mapped from, in full where known: `decimal(10,2)`. */
+  readonly sourceType: string;
+  /** Why its values cannot be trusted, where the stream loses or bends them. */
+  readonly unreliable: string | null;
+}
+
+export interface SchemaStep {
+  readonly kind: 'create' | 'add' | 'drop' | 'rename' | 'retype' | 'widen' | 'reorder' | 'rekey' | 'recreate' | 'unchanged';
+  readonly column: string | null;
+  /** What changed, in words. */
+  readonly detail: string;
+  /** The statement that was run on the mirror, if any. */
+  readonly statement: string | null;
+}
+
+/** Every schema a stream has had, in the order they took effect. */
+export const schemaVersions = control.table(
+  'schema_versions',
+  {
+    streamId: uuid('stream_id').notNull().references(() => streams.id),
+    version: integer().notNull(),
+    fingerprint: text().notNull(),
+    fields: jsonb().$type<Field[]>().notNull(),
+    columns: jsonb().$type<StoredColumn[]>().notNull(),
+    /** Mirror names of the key columns; null = rows are matched whole. */
+    key: jsonb().$type<string[] | null>(),
+    /** Ordinal of the first event under it. */
+    firstOrdinal: bigint('first_ordinal', { mode: 'bigint' }).notNull(),
+    sourceGtid: text('source_gtid').notNull(),
+    fileVersion: integer('file_version').notNull(),
+    /** History segment: quoted, schema-qualified. */
+    segment: text().notNull(),
+    steps: jsonb().$type<SchemaStep[]>().notNull(),
+    recreated: boolean().notNull().default(false),
+    appliedAt: moment('applied_at').notNull().defaultNow(),
+  },
+  (t) => [primaryKey({ columns: [t.streamId, t.version] })],
+);
+
+/** Events that PostgreSQL refused, raw, with the cause. */
+export const deadLetters = control.table(
+  'dead_letters',
+  {
+    id: bigint({ mode: 'bigint' }).primaryKey().generatedAlwaysAsIdentity(),
+    streamId: uuid('stream_id').notNull().references(() => streams.id),
+    partition: integer().notNull(),
+    schemaVersion: integer('schema_version').notNull(),
+    ordinal: bigint({ mode: 'bigint' }).notNull(),
+    /** `domain-server-sequence:event`. */
+    position: text().notNull(),
+    /** One raw line, or the two of an update joined by "\n". */
+    raw: text().notNull(),
+    sequenceBases: jsonb('sequence_bases').$type<Record<string, string>>().notNull(),
+    sqlstate: text().notNull(),
+    message: text().notNull(),
+    state: text().$type<'pending' | 'applied' | 'superseded' | 'discarded'>().notNull().default('pending'),
+    createdAt: moment('created_at').notNull().defaultNow(),
+    resolvedAt: moment('resolved_at'),
+  },
+  (t) => [index('dead_letters_pending').on(t.streamId, t.ordinal).where(sql`state = 'pending'`)],
+);
+
+/** Columns whose values the stream loses or bends, with how many such values have passed. */
+export const unreliableColumns = control.table(
+  'unreliable_columns',
+  {
+    streamId: uuid('stream_id').notNull().references(() => streams.id),
+    columnName: text('column_name').notNull(),
+    reason: text().notNull(),
+    values: bigint({ mode: 'bigint' }).notNull().default(sql`0`),
+    firstSeen: moment('first_seen').notNull().defaultNow(),
+  },
+  (t) => [primaryKey({ columns: [t.streamId, t.columnName] })],
+);
