@@ -1,1 +1,3 @@
-export {};
+export { findFreePort } from './free-port.js';
+export { type LocalPostgres, type PostgresOptions, startPostgres } from './postgres.js';
+export { type LocalRedis, startRedis } from './redis.js';
