@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { Socket } from 'node:net';
 
 const keptLogBytes = 8 * 1024;
 const graceMs = 10_000;
@@ -44,7 +45,7 @@ function startWatch(pid: number, temporaryDirectory: string): ChildProcess {
   });
   watch.on('error', () => undefined);
   watch.stdin?.on('error', () => undefined);
-  if (watch.stdin !== null && 'unref' in watch.stdin && typeof watch.stdin.unref === 'function') watch.stdin.unref();
+  if (watch.stdin instanceof Socket) watch.stdin.unref();
   watch.unref();
   return watch;
 }
@@ -60,7 +61,7 @@ function endWatch(watch: ChildProcess): void {
 
 function unrefPipes(child: ChildProcess): void {
   for (const pipe of [child.stdout, child.stderr]) {
-    if (pipe !== null && 'unref' in pipe && typeof pipe.unref === 'function') pipe.unref();
+    if (pipe instanceof Socket) pipe.unref();
   }
 }
 

@@ -22,7 +22,9 @@ export async function findUnprivilegedUser(): Promise<SystemUser | undefined> {
     const account = accounts.find((fields) => fields[0] === name);
     if (account !== undefined) return { uid: Number(account[2]), gid: Number(account[3]) };
   }
-  throw new Error('PostgreSQL does not run as root, and /etc/passwd has neither a user "postgres" nor "nobody" to run it as');
+  throw new Error(
+    'PostgreSQL does not run as root, and /etc/passwd has neither a user "postgres" nor "nobody" to run it as',
+  );
 }
 
 /**

@@ -124,7 +124,11 @@ async function initialise(cluster: Cluster): Promise<void> {
     await run(join(native, 'bin', 'initdb'), args, { cwd: scratch, env: serverEnvironment(), ...user });
   } catch (cause) {
     const { stderr = '' } = cause as { stderr?: string };
-    throw new Error(`initdb could not create a PostgreSQL cluster in ${dataDir}:\n${stderr.trim()}`, { cause });
+    const hint =
+      user === undefined
+        ? ''
+        : `\n(started by root, it runs as user id ${user.uid}, which must be able to enter the folder)`;
+    throw new Error(`initdb could not create a PostgreSQL cluster in ${dataDir}:\n${stderr.trim()}${hint}`, { cause });
   }
   await rm(secret);
   await writeFile(join(dataDir, passwordFile), password, { mode: 0o600 });
@@ -136,14 +140,26 @@ function serverEnvironment(): NodeJS.ProcessEnv {
 }
 
 async function startServer(cluster: Cluster, options: PostgresOptions): Promise<{ server: ChildServer; port: number }> {
-  const settings = { listen_addresses: '127.0.0.1', unix_socket_directories: '', timezone: 'UTC', log_timezone: 'UTC', ...options.settings };
+  const settings = {
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: '',
+    timezone: 'UTC',
+    log_timezone: 'UTC',
+    ...options.settings,
+  };
   for (let attempt = 1; ; attempt += 1) {
     const port = options.port ?? (await findFreePort());
     try {
       const server = await startChildServer({
         name: 'PostgreSQL',
         file: join(cluster.native, 'bin', 'postgres'),
-        args: ['-D', cluster.dataDir, '-p', String(port), ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+        args: [
+          '-D',
+          cluster.dataDir,
+          '-p',
+          String(port),
+          ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+        ],
         cwd: cluster.scratch,
         env: serverEnvironment(),
         user: cluster.user,
