@@ -1,4 +1,4 @@
-CREATE SCHEMA "afterimage";
+CREATE SCHEMA IF NOT EXISTS "afterimage";
 --> statement-breakpoint
 CREATE TYPE "afterimage"."operation" AS ENUM('insert', 'update_before', 'update_after', 'delete', 'read', 'truncate');--> statement-breakpoint
 CREATE TABLE "afterimage"."dead_letters" (

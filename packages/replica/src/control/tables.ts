@@ -1,5 +1,17 @@
 import { sql } from 'drizzle-orm';
-import { bigint, boolean, index, integer, jsonb, pgSchema, primaryKey, text, timestamp, unique, uuid } from 'drizzle-orm/pg-core';
+import {
+  bigint,
+  boolean,
+  index,
+  integer,
+  jsonb,
+  pgSchema,
+  primaryKey,
+  text,
+  timestamp,
+  unique,
+  uuid,
+} from 'drizzle-orm/pg-core';
 import type { Field } from '@afterimage/change-events';
 
 /** Control tables: the only truth about progress. drizzle-kit turns this file into ../../../../migrations. */
@@ -8,12 +20,21 @@ export const control = pgSchema('afterimage');
 const moment = (name: string) => timestamp(name, { withTimezone: true });
 
 /** What a history row or a change event did. */
-export const operation = control.enum('operation', ['insert', 'update_before', 'update_after', 'delete', 'read', 'truncate']);
+export const operation = control.enum('operation', [
+  'insert',
+  'update_before',
+  'update_after',
+  'delete',
+  'read',
+  'truncate',
+]);
 
 /** The active reader of each source; `epoch` counts take-overs. The lock itself is an advisory lock. */
 export const readers = control.table('readers', {
   source: text().primaryKey(),
-  epoch: bigint({ mode: 'bigint' }).notNull().default(sql`0`),
+  epoch: bigint({ mode: 'bigint' })
+    .notNull()
+    .default(sql`0`),
   instance: text().notNull().default(''),
   acquiredAt: moment('acquired_at').notNull().defaultNow(),
 });
@@ -33,7 +54,10 @@ export const streams = control.table(
     stateMessage: text('state_message'),
     stateSince: moment('state_since').notNull().defaultNow(),
     /** Reader side. */
-    readerState: text('reader_state').$type<'idle' | 'connecting' | 'waiting' | 'streaming' | 'retrying' | 'halted'>().notNull().default('idle'),
+    readerState: text('reader_state')
+      .$type<'idle' | 'connecting' | 'waiting' | 'streaming' | 'retrying' | 'halted'>()
+      .notNull()
+      .default('idle'),
     readerCode: text('reader_code'),
     readerMessage: text('reader_message'),
     readerSince: moment('reader_since').notNull().defaultNow(),
@@ -46,17 +70,23 @@ export const streams = control.table(
 export const offsets = control.table(
   'offsets',
   {
-    streamId: uuid('stream_id').notNull().references(() => streams.id),
+    streamId: uuid('stream_id')
+      .notNull()
+      .references(() => streams.id),
     partition: integer().notNull(),
     /** Canonical text of @afterimage/change-events position; '' before the first event. */
     position: text().notNull().default(''),
     checkpointGtid: text('checkpoint_gtid'),
     fileVersion: integer('file_version'),
     /** Ordinal of the last applied event. */
-    ordinal: bigint({ mode: 'bigint' }).notNull().default(sql`0`),
+    ordinal: bigint({ mode: 'bigint' })
+      .notNull()
+      .default(sql`0`),
     /** Current schema version; 0 before the first batch. */
     schemaVersion: integer('schema_version').notNull().default(0),
-    batches: bigint({ mode: 'bigint' }).notNull().default(sql`0`),
+    batches: bigint({ mode: 'bigint' })
+      .notNull()
+      .default(sql`0`),
     /** Source time of the newest applied event. */
     sourceTime: moment('source_time'),
     appliedAt: moment('applied_at'),
@@ -64,12 +94,18 @@ export const offsets = control.table(
   (t) => [primaryKey({ columns: [t.streamId, t.partition] })],
 );
 
-/** A column of a schema version, as it was mapped. `history` is its name in the history segment. */
+/** A column of a schema version, as it was mapped. */
 export interface StoredColumn {
+  /** Its name at the source. */
   readonly name: string;
   readonly mirror: string;
+  /** Its name in the history segment. */
   readonly history: string;
+  /** Identity through renames: the name it was first seen with and the schema version of that, `name@1`. */
+  readonly origin: string;
   readonly postgresType: string;
+  /** The type the mapping asked for; `postgresType` is text instead where old values did not fit (widened). */
+  readonly mappedType: string;
   /** The MariaDB type it was mapped from, in full where known: `decimal(10,2)`. */
   readonly sourceType: string;
   /** Why its values cannot be trusted, where the stream loses or bends them. */
@@ -77,7 +113,17 @@ export interface StoredColumn {
 }
 
 export interface SchemaStep {
-  readonly kind: 'create' | 'add' | 'drop' | 'rename' | 'retype' | 'widen' | 'reorder' | 'rekey' | 'recreate' | 'unchanged';
+  readonly kind:
+    | 'create'
+    | 'add'
+    | 'drop'
+    | 'rename'
+    | 'retype'
+    | 'widen'
+    | 'reorder'
+    | 'rekey'
+    | 'recreate'
+    | 'unchanged';
   readonly column: string | null;
   /** What changed, in words. */
   readonly detail: string;
@@ -89,7 +135,9 @@ export interface SchemaStep {
 export const schemaVersions = control.table(
   'schema_versions',
   {
-    streamId: uuid('stream_id').notNull().references(() => streams.id),
+    streamId: uuid('stream_id')
+      .notNull()
+      .references(() => streams.id),
     version: integer().notNull(),
     fingerprint: text().notNull(),
     fields: jsonb().$type<Field[]>().notNull(),
@@ -114,7 +162,9 @@ export const deadLetters = control.table(
   'dead_letters',
   {
     id: bigint({ mode: 'bigint' }).primaryKey().generatedAlwaysAsIdentity(),
-    streamId: uuid('stream_id').notNull().references(() => streams.id),
+    streamId: uuid('stream_id')
+      .notNull()
+      .references(() => streams.id),
     partition: integer().notNull(),
     schemaVersion: integer('schema_version').notNull(),
     ordinal: bigint({ mode: 'bigint' }).notNull(),
@@ -129,17 +179,25 @@ export const deadLetters = control.table(
     createdAt: moment('created_at').notNull().defaultNow(),
     resolvedAt: moment('resolved_at'),
   },
-  (t) => [index('dead_letters_pending').on(t.streamId, t.ordinal).where(sql`state = 'pending'`)],
+  (t) => [
+    index('dead_letters_pending')
+      .on(t.streamId, t.ordinal)
+      .where(sql`state = 'pending'`),
+  ],
 );
 
 /** Columns whose values the stream loses or bends, with how many such values have passed. */
 export const unreliableColumns = control.table(
   'unreliable_columns',
   {
-    streamId: uuid('stream_id').notNull().references(() => streams.id),
+    streamId: uuid('stream_id')
+      .notNull()
+      .references(() => streams.id),
     columnName: text('column_name').notNull(),
     reason: text().notNull(),
-    values: bigint({ mode: 'bigint' }).notNull().default(sql`0`),
+    values: bigint({ mode: 'bigint' })
+      .notNull()
+      .default(sql`0`),
     firstSeen: moment('first_seen').notNull().defaultNow(),
   },
   (t) => [primaryKey({ columns: [t.streamId, t.columnName] })],

@@ -1,0 +1,122 @@
+import { and, asc, eq, inArray, sql } from 'drizzle-orm';
+import { drizzle } from 'drizzle-orm/node-postgres';
+import type { Pool } from 'pg';
+import { offsets, streams } from './tables.js';
+
+export interface TableRegistration {
+  readonly database: string;
+  readonly table: string;
+  /** Ordered lanes of the stream; 1 when absent. */
+  readonly partitions?: number;
+}
+
+/** One table of one source, as registered. `id` names it in queues, jobs, offsets and history. */
+export interface StreamRecord {
+  readonly id: string;
+  readonly source: string;
+  readonly database: string;
+  readonly table: string;
+  readonly partitions: number;
+}
+
+const recordColumns = {
+  id: streams.id,
+  source: streams.source,
+  database: streams.databaseName,
+  table: streams.tableName,
+  partitions: streams.partitions,
+};
+
+/**
+ * Makes sure that each table has its stream and each partition its offset row, and returns the streams in the
+ * order of `tables`. A stream that exists keeps its id, offset and number of partitions.
+ */
+export async function registerStreams(
+  pool: Pool,
+  source: string,
+  tables: readonly TableRegistration[],
+): Promise<StreamRecord[]> {
+  if (tables.length === 0) return [];
+  return drizzle(pool).transaction(async (tx) => {
+    const wanted = tables.map(({ database, table, partitions = 1 }) => ({
+      source,
+      databaseName: database,
+      tableName: table,
+      partitions,
+    }));
+    await tx.insert(streams).values(wanted).onConflictDoNothing();
+    const known = await tx.select(recordColumns).from(streams).where(eq(streams.source, source));
+    const byName = new Map(known.map((record) => [JSON.stringify([record.database, record.table]), record]));
+    const records = tables.flatMap(({ database, table }) => byName.get(JSON.stringify([database, table])) ?? []);
+    const lanes = records.flatMap(({ id, partitions }) =>
+      Array.from({ length: partitions }, (_, partition) => ({ streamId: id, partition })),
+    );
+    await tx.insert(offsets).values(lanes).onConflictDoNothing();
+    return records;
+  });
+}
+
+/** All streams, or those of one source, by source, database and table. */
+export async function listStreamRecords(pool: Pool, source?: string): Promise<StreamRecord[]> {
+  return drizzle(pool)
+    .select(recordColumns)
+    .from(streams)
+    .where(source === undefined ? undefined : eq(streams.source, source))
+    .orderBy(asc(streams.source), asc(streams.databaseName), asc(streams.tableName));
+}
+
+/** How far a stream has been applied; the reader resumes after it. */
+export interface Offset {
+  /** Canonical text of a position; '' before the first event. */
+  readonly position: string;
+  readonly checkpointGtid: string | null;
+  readonly fileVersion: number | null;
+  /** Ordinal of the last applied event, 0 before the first. */
+  readonly ordinal: bigint;
+  readonly schemaVersion: number;
+}
+
+/** The offsets of `partition` of the streams, in one query; a stream that is not registered is not in the map. */
+export async function readOffsets(
+  pool: Pool,
+  streamIds: readonly string[],
+  partition = 0,
+): Promise<Map<string, Offset>> {
+  if (streamIds.length === 0) return new Map();
+  const rows = await drizzle(pool)
+    .select({
+      streamId: offsets.streamId,
+      position: offsets.position,
+      checkpointGtid: offsets.checkpointGtid,
+      fileVersion: offsets.fileVersion,
+      ordinal: offsets.ordinal,
+      schemaVersion: offsets.schemaVersion,
+    })
+    .from(offsets)
+    .where(and(inArray(offsets.streamId, [...streamIds]), eq(offsets.partition, partition)));
+  return new Map(rows.map(({ streamId, ...offset }) => [streamId, offset]));
+}
+
+export type ReaderState = (typeof streams.$inferSelect)['readerState'];
+
+export interface ReaderStatus {
+  readonly state: ReaderState;
+  /** One word for programs, where the state has a cause: LOST_POSITION, AUTH_FAILED … */
+  readonly code: string | null;
+  /** For people: what happened and what to do. */
+  readonly message: string | null;
+}
+
+/** Writes what the reader is doing with a stream; `reader_since` moves only when state or code change. */
+export async function setReaderState(pool: Pool, streamId: string, status: ReaderStatus): Promise<void> {
+  const same = sql`${streams.readerState} = ${status.state} AND ${streams.readerCode} IS NOT DISTINCT FROM ${status.code}`;
+  await drizzle(pool)
+    .update(streams)
+    .set({
+      readerState: status.state,
+      readerCode: status.code,
+      readerMessage: status.message,
+      readerSince: sql`CASE WHEN ${same} THEN ${streams.readerSince} ELSE now() END`,
+    })
+    .where(eq(streams.id, streamId));
+}
