@@ -2,89 +2,178 @@ import { z } from 'zod';
 
 /**
  * The one configuration file, `afterimage.yaml`. Every setting has its default and its description here; the
- * commented file that `afterimage init` writes and docs/configuration.md are made from this schema.
+ * commented file that `afterimage init` writes and docs/configuration.md are made from this schema, and the
+ * settings that may come from the environment are applied to it in config.ts.
  */
-const duration = (ms: number) => z.int().positive().default(ms);
+const milliseconds = (value: number, description: string) => z.int().positive().default(value).describe(description);
+const bytes = (value: number, description: string) => z.int().positive().default(value).describe(description);
 const identifier = z.string().min(1).max(64);
+const tableName = /^[^.]+\.[^.]+$/;
+
+const renamePolicy = z.enum(['infer', 'drop-add', 'halt']);
+const refusedPolicy = z.enum(['dead-letter', 'halt']);
 
 export const columnConfig = z.strictObject({
-  type: z.string().optional().describe("full MariaDB type where the stream does not tell it: decimal(20,4), enum('a','b'), datetime(3), binary(16)"),
-  charset: z.enum(['utf8', 'latin1']).optional().describe('character set of a text column whose bytes are not UTF-8 (the stream sends those as hex)'),
+  type: z
+    .string()
+    .optional()
+    .describe(
+      "full MariaDB type, which the stream does not tell: decimal(20,4), enum('a','b'), set('x','y'), datetime(3), binary(16)",
+    ),
+  charset: z
+    .enum(['utf8', 'latin1'])
+    .optional()
+    .describe('character set of a text column whose bytes are not UTF-8 (the stream sends those as hex)'),
   postgres: z.string().optional().describe('PostgreSQL type of the mirror column, instead of the default mapping'),
 });
 
 export const tableConfig = z.strictObject({
-  key: z.array(identifier).min(1).optional().describe('columns that identify a row; without it rows are matched whole'),
-  as: z.string().regex(/^[^.]+\.[^.]+$/).optional().describe('mirror name in PostgreSQL, schema.table'),
-  columns: z.record(z.string(), columnConfig).optional(),
-  rename: z.enum(['infer', 'drop-add', 'halt']).optional().describe('a column that leaves while another of the same type comes at its place'),
-  onRefused: z.enum(['dead-letter', 'halt']).optional().describe('what to do with a row that PostgreSQL refuses'),
+  key: z
+    .array(identifier)
+    .min(1)
+    .optional()
+    .describe(
+      'columns that identify a row, such as its primary key; without it rows are matched whole, which is slower',
+    ),
+  as: z
+    .string()
+    .regex(tableName, 'write schema.table')
+    .optional()
+    .describe('mirror name in PostgreSQL, schema.table, where it should differ from database.table'),
+  columns: z.record(z.string(), columnConfig).optional().describe('what the stream does not tell about columns'),
+  rename: renamePolicy.optional().describe('overrides writer.rename for this table'),
+  onRefused: refusedPolicy.optional().describe('overrides writer.onRefused for this table'),
 });
 
 const tlsConfig = z.strictObject({
-  ca: z.string().optional().describe('path of the CA certificate, PEM'),
-  cert: z.string().optional(),
-  key: z.string().optional(),
-  servername: z.string().optional(),
-  rejectUnauthorized: z.boolean().default(true),
+  ca: z.string().optional().describe('path of the CA certificate, PEM; without it the system certificates are trusted'),
+  cert: z.string().optional().describe('path of the client certificate, PEM'),
+  key: z.string().optional().describe('path of the client key, PEM'),
+  servername: z.string().optional().describe('name that the server certificate must have, where it is not the host'),
+  rejectUnauthorized: z.boolean().default(true).describe('false accepts any server certificate: only for tests'),
 });
 
+const timeoutsConfig = z.strictObject({
+  dialMs: milliseconds(10_000, 'to open the connection'),
+  handshakeMs: milliseconds(30_000, 'for each answer of the handshake'),
+  writeMs: milliseconds(10_000, 'to send one command'),
+  resumeMs: milliseconds(30_000, 'for the first event after a resume, before other ways to resume are tried'),
+  idleCheckMs: milliseconds(300_000, 'without any byte, after which the connection is opened anew'),
+});
+
+const isTimeZone = (name: string): boolean => {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }) !== undefined;
+  } catch {
+    return false;
+  }
+};
+
 export const sourceConfig = z.strictObject({
-  host: z.string().min(1),
-  port: z.int().min(1).max(65535).default(4001),
-  user: z.string().min(1),
-  password: z.string().describe('or AFTERIMAGE_SOURCE_<NAME>_PASSWORD in the environment'),
-  tls: tlsConfig.optional(),
-  timeZone: z.string().default('UTC').describe('time zone of the MaxScale host: TIMESTAMP values arrive in it'),
+  host: z.string().min(1).describe('host of the CDC listener'),
+  port: z.int().min(1).max(65535).default(4001).describe('port of the CDC listener'),
+  user: z.string().min(1).describe('CDC user'),
+  password: z.string().describe('its password; better AFTERIMAGE_SOURCE_<NAME>_PASSWORD in the environment'),
+  tls: tlsConfig.optional().describe('absent = no TLS; `tls: {}` = TLS with the defaults'),
+  timeZone: z
+    .string()
+    .refine(isTimeZone, 'not a time zone name: write one like UTC or Europe/Berlin')
+    .default('UTC')
+    .describe('time zone of the MaxScale host: TIMESTAMP values arrive in it'),
   tables: z
     .record(z.string().regex(/^[^.]+\.[^.]+$/, 'write database.table or database.*'), tableConfig.nullable())
     .describe('tables to replicate: database.table, or database.* resolved against knownTables'),
-  knownTables: z.array(z.string()).default([]).describe('what patterns are resolved against'),
-  schemas: z.record(z.string(), z.string()).default({}).describe('source database → PostgreSQL schema, where the names differ'),
-  timeouts: z
-    .strictObject({ dialMs: duration(10_000), handshakeMs: duration(30_000), writeMs: duration(10_000), resumeMs: duration(30_000), idleCheckMs: duration(300_000) })
-    .prefault({}),
-  maxLineBytes: z.int().positive().default(64 * 1024 * 1024),
+  knownTables: z
+    .array(z.string().regex(tableName, 'write database.table'))
+    .default([])
+    .describe('tables that a database.* pattern stands for, as database.table'),
+  schemas: z
+    .record(z.string(), identifier)
+    .default({})
+    .describe('source database → PostgreSQL schema, where the names differ'),
+  timeouts: timeoutsConfig.prefault({}).describe('how long to wait for MaxScale'),
+  maxLineBytes: bytes(64 * 1024 * 1024, 'longest event that is accepted'),
+});
+
+const isUrlOf = (schemes: readonly string[]) => (text: string) =>
+  URL.canParse(text) && schemes.includes(new URL(text).protocol);
+
+const queueConfig = z.strictObject({
+  backend: z.enum(['redis', 'postgres']).default('redis').describe('where BullMQ keeps the jobs'),
+  url: z
+    .string()
+    .refine(isUrlOf(['redis:', 'rediss:', 'postgres:', 'postgresql:']), 'write redis://host:6379 or postgres://…')
+    .optional()
+    .describe('redis://… (or AFTERIMAGE_REDIS_URL); the postgres backend uses postgres.url when absent'),
+  prefix: z
+    .string()
+    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'use letters, digits and _ only, and no digit at the start')
+    .default('afterimage_queue')
+    .describe('Redis key prefix, or PostgreSQL schema of the queue tables'),
+});
+
+const readerConfig = z.strictObject({
+  maxBatchEvents: z.int().positive().default(2000).describe('events in one batch, at most'),
+  maxBatchBytes: bytes(1024 * 1024, 'bytes of events in one batch, at most (one longer event still goes through)'),
+  lingerMs: z.int().nonnegative().default(5).describe('how long a batch waits for more events'),
+  maxQueuedBatches: z.int().positive().default(16).describe('per stream: batches sent and not yet applied'),
+  maxQueuedBytes: bytes(16 * 1024 * 1024, 'per stream: bytes of events sent and not yet applied'),
+});
+
+const writerConfig = z.strictObject({
+  connections: z.int().positive().default(4).describe('PostgreSQL connections of one writer process'),
+  zeroDates: z.enum(['null', '-infinity']).default('null').describe("what MariaDB's 0000-00-00 becomes"),
+  nulCharacters: z
+    .enum(['remove', 'replace'])
+    .default('remove')
+    .describe('NUL inside text, which PostgreSQL cannot store: remove it or put U+FFFD'),
+  rename: renamePolicy
+    .default('infer')
+    .describe(
+      'a column that leaves while another of the same type comes at its place: rename it, drop and add, or halt',
+    ),
+  onRefused: refusedPolicy
+    .default('dead-letter')
+    .describe('a row that PostgreSQL refuses: keep it as a dead letter and go on, or halt the stream'),
+  historySuffix: z.string().min(1).default('_history').describe('history of schema shop lives in shop_history'),
+  historyIndex: z
+    .enum(['key', 'none'])
+    .default('key')
+    .describe('index history segments by key, for the history of one row'),
+});
+
+const serviceConfig = z.strictObject({
+  logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('least level that is logged'),
+  httpHost: z.string().default('127.0.0.1').describe('address of the health and metrics endpoints'),
+  readerPort: z
+    .int()
+    .min(0)
+    .max(65535)
+    .optional()
+    .describe('port of /healthz, /readyz and /metrics of the reader; absent = none, 0 = any free one'),
+  writerPort: z.int().min(0).max(65535).optional().describe('the same of the writer'),
 });
 
 export const configSchema = z.strictObject({
-  postgres: z.strictObject({ url: z.string().min(1).describe('or AFTERIMAGE_POSTGRES_URL') }),
-  queue: z
+  postgres: z
     .strictObject({
-      backend: z.enum(['redis', 'postgres']).default('redis'),
-      url: z.string().optional().describe('redis://… (or AFTERIMAGE_REDIS_URL); the postgres backend uses postgres.url when absent'),
-      prefix: z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/).default('afterimage').describe('Redis key prefix, or PostgreSQL schema of the queue tables'),
+      url: z
+        .string()
+        .refine(isUrlOf(['postgres:', 'postgresql:']), 'write postgres://user:password@host:5432/database')
+        .describe('postgres://user:password@host:5432/database (or AFTERIMAGE_POSTGRES_URL)'),
     })
-    .prefault({}),
-  sources: z.record(z.string().regex(/^[a-z][a-z0-9_-]{0,30}$/), sourceConfig),
-  reader: z
-    .strictObject({
-      maxBatchEvents: z.int().positive().default(2000),
-      maxBatchBytes: z.int().positive().default(1024 * 1024),
-      lingerMs: z.int().nonnegative().default(5),
-      maxQueuedBatches: z.int().positive().default(16).describe('per stream: batches sent and not yet applied'),
-      maxQueuedBytes: z.int().positive().default(16 * 1024 * 1024).describe('per stream'),
-    })
-    .prefault({}),
-  writer: z
-    .strictObject({
-      connections: z.int().positive().default(4).describe('PostgreSQL connections of one writer process'),
-      zeroDates: z.enum(['null', '-infinity']).default('null'),
-      nulCharacters: z.enum(['remove', 'replace']).default('remove').describe('NUL inside text, which PostgreSQL cannot store: remove it or put U+FFFD'),
-      rename: z.enum(['infer', 'drop-add', 'halt']).default('infer'),
-      onRefused: z.enum(['dead-letter', 'halt']).default('dead-letter'),
-      historySuffix: z.string().default('_history').describe('history of schema shop lives in shop_history'),
-      historyIndex: z.enum(['key', 'none']).default('key').describe('index history segments by key, for the history of one row'),
-    })
-    .prefault({}),
-  service: z
-    .strictObject({
-      logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
-      httpHost: z.string().default('127.0.0.1'),
-      readerPort: z.int().min(0).max(65535).optional().describe('health and metrics of the reader; absent = none'),
-      writerPort: z.int().min(0).max(65535).optional(),
-    })
-    .prefault({}),
+    .describe('the database of mirror, history and progress'),
+  queue: queueConfig.prefault({}).describe('BullMQ, between reader and writers'),
+  sources: z
+    .record(
+      z.string().regex(/^[a-z][a-z0-9_-]{0,30}$/, 'name a source with small letters, digits, - and _, a letter first'),
+      sourceConfig,
+    )
+    .refine((sources) => Object.keys(sources).length > 0, 'name at least one source')
+    .describe('MaxScale servers by a name of your own'),
+  reader: readerConfig.prefault({}).describe('how events become batches'),
+  writer: writerConfig.prefault({}).describe('how batches become rows'),
+  service: serviceConfig.prefault({}).describe('logging, health and metrics'),
 });
 
 export type Config = z.infer<typeof configSchema>;

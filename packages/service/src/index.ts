@@ -1,1 +1,16 @@
+export { type Backoff, type BackoffOptions, createBackoff, sleep } from './backoff.js';
+export {
+  ConfigError,
+  type ConfigErrorCode,
+  defaultConfigPath,
+  loadConfig,
+  parseConfig,
+  resolveConfigPath,
+} from './config.js';
+export { type ConfigProblem, sourcePasswordVariable } from './config-problems.js';
 export * from './config-schema.js';
+export { type HttpEndpoint, type HttpOptions, startHttp } from './http.js';
+export { exitCodeOf, exitCodes, runService, type ServiceOptions, type ServiceScope } from './lifecycle.js';
+export { createLogger, type Logger, type LoggerOptions, type LogLevel } from './logger.js';
+export { Counter, createRegistry, Gauge, Histogram, type Registry } from './metrics.js';
+export { redactSecrets, redactUrl } from './redact.js';

@@ -1,0 +1,193 @@
+import { type Document, isMap, isPair, isScalar, isSeq, type LineCounter } from 'yaml';
+import { z } from 'zod';
+import { configSchema } from './config-schema.js';
+import { findNearestName } from './nearest-name.js';
+
+type Path = readonly PropertyKey[];
+type Issue = z.core.$ZodIssue;
+type Parent = { readonly [key: string]: unknown } | readonly unknown[] | undefined;
+
+/** One thing wrong in the configuration file. */
+export interface ConfigProblem {
+  /** Line in the file, from 1; undefined for what the file does not hold. */
+  readonly line: number | undefined;
+  /** Setting, `sources.shop.port`; empty for the file as a whole. */
+  readonly setting: string;
+  /** What is wrong and what to write instead. */
+  readonly text: string;
+}
+
+/** `sources.shop.tables."shop.orders".key`: keys that hold a dot are quoted. */
+export function formatSetting(path: Path): string {
+  return path.map((part) => (/[.\s]/.test(String(part)) ? JSON.stringify(String(part)) : String(part))).join('.');
+}
+
+/** Environment variable that holds a source's password. */
+export function sourcePasswordVariable(source: string): string {
+  return `AFTERIMAGE_SOURCE_${source.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}_PASSWORD`;
+}
+
+/** Turns what the schema found into problems with line numbers and hints. `input` is what was validated. */
+export function describeIssues(
+  issues: readonly Issue[],
+  document: Document,
+  lines: LineCounter,
+  input: unknown,
+): ConfigProblem[] {
+  return issues
+    .flatMap((issue) => describeIssue(issue, input))
+    .map(({ path, text, atKey }) => ({
+      line: findLine(document, lines, path, atKey),
+      setting: formatSetting(path),
+      text,
+    }));
+}
+
+interface Finding {
+  readonly path: Path;
+  readonly text: string;
+  /** Whether the key itself is wrong, so that its line matters rather than its value's. */
+  readonly atKey: boolean;
+}
+
+function describeIssue(issue: Issue, input: unknown): Finding[] {
+  const value = readPath(input, issue.path);
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return issue.keys.map((key) => ({
+        path: [...issue.path, key],
+        text: describeUnknown(issue.path, key),
+        atKey: true,
+      }));
+    case 'invalid_key':
+      return [{ path: issue.path, text: issue.issues.map((inner) => inner.message).join('; '), atKey: true }];
+    case 'invalid_type':
+      if (value === undefined) return [{ path: issue.path, text: describeMissing(issue.path), atKey: true }];
+      return [
+        {
+          path: issue.path,
+          text: `must be ${nameType(issue.expected)}, but is ${describeValue(issue.path, value)}${quoteHint(issue.expected, value)}`,
+          atKey: false,
+        },
+      ];
+    case 'invalid_value':
+      return [{ path: issue.path, text: describeChoice(issue.values.map(String), issue.path, value), atKey: false }];
+    case 'too_small':
+    case 'too_big':
+      return [
+        { path: issue.path, text: `${describeBound(issue)}, but is ${describeValue(issue.path, value)}`, atKey: false },
+      ];
+    default:
+      return [{ path: issue.path, text: issue.message, atKey: false }];
+  }
+}
+
+function describeUnknown(path: Path, key: string): string {
+  const known = knownKeys(path);
+  const nearest = findNearestName(key, known);
+  if (nearest !== undefined) return `is not a setting; did you mean "${nearest}"?`;
+  return `is not a setting${known.length === 0 ? '' : `; here are: ${known.join(', ')}`}`;
+}
+
+function describeMissing(path: Path): string {
+  const [first, second, third] = path;
+  if (first === 'postgres') return 'is missing: write it, or set AFTERIMAGE_POSTGRES_URL in the environment';
+  if (first === 'sources' && third === 'password') {
+    return `is missing: write it, or set ${sourcePasswordVariable(String(second))} in the environment`;
+  }
+  return 'is missing';
+}
+
+function describeChoice(choices: readonly string[], path: Path, value: unknown): string {
+  const nearest = typeof value === 'string' ? findNearestName(value, choices) : undefined;
+  const hint = nearest === undefined ? '' : `; did you mean "${nearest}"?`;
+  return `must be one of ${choices.join(', ')}, but is ${describeValue(path, value)}${hint}`;
+}
+
+function describeBound(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig): string {
+  const unit = issue.origin === 'string' ? ' characters' : issue.origin === 'array' ? ' entries' : '';
+  if (issue.code === 'too_big') return `must be at most ${issue.maximum}${unit}`;
+  if (issue.origin === 'string' && issue.minimum === 1) return 'must not be empty';
+  return `must be ${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}${unit}`;
+}
+
+const typeNames: Readonly<Record<string, string>> = {
+  int: 'a whole number',
+  number: 'a number',
+  string: 'text',
+  boolean: 'true or false',
+  array: 'a list: [a, b]',
+  object: 'a group of settings',
+  record: 'a group of settings',
+};
+
+function nameType(expected: string): string {
+  return typeNames[expected] ?? expected;
+}
+
+function quoteHint(expected: string, value: unknown): string {
+  const scalar = typeof value === 'number' || typeof value === 'boolean';
+  return expected === 'string' && scalar ? ': put it in quotes' : '';
+}
+
+/** The value as it may be shown: never a password or a URL, which may hold one. */
+function describeValue(path: Path, value: unknown): string {
+  const last = path.at(-1);
+  if (value === null) return 'empty';
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
+  if (typeof value === 'object') return 'a group of settings';
+  if (last === 'password' || last === 'url') return typeof value === 'string' ? 'another text' : `a ${typeof value}`;
+  return JSON.stringify(value) ?? String(value);
+}
+
+interface SchemaNode {
+  readonly properties?: Readonly<Record<string, SchemaNode>>;
+  readonly additionalProperties?: SchemaNode | boolean;
+  readonly anyOf?: readonly SchemaNode[];
+}
+
+/** Setting names that the schema knows at a path. */
+function knownKeys(path: Path): string[] {
+  let node: SchemaNode | undefined = z.toJSONSchema(configSchema, { io: 'input' }) as SchemaNode;
+  for (const part of path) {
+    node =
+      node?.properties?.[String(part)] ??
+      (typeof node?.additionalProperties === 'object' ? node.additionalProperties : undefined);
+    node = node?.anyOf?.find((option) => option.properties !== undefined) ?? node;
+  }
+  return Object.keys(node?.properties ?? {});
+}
+
+function readPath(input: unknown, path: Path): unknown {
+  let value = input;
+  for (const part of path) value = (value as Parent)?.[part as never];
+  return value;
+}
+
+/** The line of a setting, or of the nearest one around it that the file holds. */
+function findLine(document: Document, lines: LineCounter, path: Path, atKey: boolean): number | undefined {
+  let node: unknown = document.contents;
+  let offset: number | undefined;
+  for (const [depth, part] of path.entries()) {
+    const isLast = depth === path.length - 1;
+    if (isMap(node)) {
+      const pair = node.items.find(
+        (item) => isPair(item) && isScalar(item.key) && String(item.key.value) === String(part),
+      );
+      if (pair === undefined) break;
+      const useKey = atKey || !isLast || !isScalar(pair.value);
+      offset = startOf(useKey ? pair.key : pair.value) ?? offset;
+      node = pair.value;
+    } else if (isSeq(node)) {
+      node = node.items[Number(part)];
+      offset = startOf(node) ?? offset;
+    } else break;
+  }
+  return offset === undefined ? undefined : lines.linePos(offset).line;
+}
+
+function startOf(node: unknown): number | undefined {
+  return typeof node === 'object' && node !== null && 'range' in node && Array.isArray(node.range)
+    ? (node.range[0] as number)
+    : undefined;
+}

@@ -1,0 +1,139 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { type Document, LineCounter, parseDocument } from 'yaml';
+import { type ConfigProblem, describeIssues, sourcePasswordVariable } from './config-problems.js';
+import { type Config, configSchema } from './config-schema.js';
+
+export const defaultConfigPath = 'afterimage.yaml';
+
+export type ConfigErrorCode =
+  /** There is no file: `afterimage init` writes one. */
+  | 'CONFIG_NOT_FOUND'
+  /** The file is there and cannot be read: see its permissions. */
+  | 'CONFIG_UNREADABLE'
+  /** Not YAML, or settings that are wrong: every one is in `problems`. */
+  | 'CONFIG_INVALID';
+
+/** The configuration cannot be used; the message is complete and fit for a terminal. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly code: ConfigErrorCode;
+  readonly problems: readonly ConfigProblem[];
+
+  constructor(code: ConfigErrorCode, message: string, problems: readonly ConfigProblem[] = []) {
+    super(message);
+    this.code = code;
+    this.problems = problems;
+  }
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The configuration file to use when no `--config` was given: AFTERIMAGE_CONFIG, else ./afterimage.yaml. */
+export function resolveConfigPath(option: string | undefined, env: Environment = process.env): string {
+  return option ?? (env['AFTERIMAGE_CONFIG'] || defaultConfigPath);
+}
+
+/**
+ * Reads and validates the configuration. These come from the environment when set there, before the file:
+ * AFTERIMAGE_POSTGRES_URL, AFTERIMAGE_REDIS_URL, AFTERIMAGE_SOURCE_<NAME>_PASSWORD.
+ *
+ * Throws ConfigError; every problem of the file is in its one message.
+ */
+export function loadConfig(path: string, env: Environment = process.env): Config {
+  return parseConfig(readConfigFile(path), path, env);
+}
+
+/** `loadConfig` of a text; `path` is for messages. */
+export function parseConfig(text: string, path: string, env: Environment): Config {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  if (document.errors.length > 0) {
+    const problems = document.errors.map((error) => ({
+      line: lines.linePos(error.pos[0]).line,
+      setting: '',
+      text: `not valid YAML: ${error.message}`,
+    }));
+    throw invalid(path, problems);
+  }
+  const input = applyEnvironment(readSettings(document, path), env);
+  const result = configSchema.safeParse(input);
+  const problems = [
+    ...(result.success ? [] : describeIssues(result.error.issues, document, lines, input)),
+    ...findQueueProblems(input),
+  ];
+  if (problems.length > 0 || !result.success) throw invalid(path, problems);
+  return result.data;
+}
+
+function readConfigFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOENT') {
+      throw new ConfigError(
+        'CONFIG_NOT_FOUND',
+        `no configuration file ${resolve(path)}: write one with \`afterimage init\`, or name yours with --config or AFTERIMAGE_CONFIG`,
+      );
+    }
+    throw new ConfigError('CONFIG_UNREADABLE', `cannot read the configuration file ${resolve(path)}: ${message}`);
+  }
+}
+
+type Group = Record<string, unknown>;
+
+function isGroup(value: unknown): value is Group {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function readSettings(document: Document, path: string): Group {
+  const settings: unknown = document.toJS({ maxAliasCount: 100 });
+  if (isGroup(settings)) return settings;
+  const text =
+    settings === null
+      ? 'the file holds no setting; `afterimage init` writes a commented one'
+      : 'the file must hold settings, one `name: value` per line';
+  throw invalid(path, [{ line: 1, setting: '', text }]);
+}
+
+/** A copy of the settings in which the environment's values stand over the file's. */
+function applyEnvironment(settings: Group, env: Environment): Group {
+  const merged: Group = { ...settings };
+  const put = (section: string, key: string, value: string | undefined) => {
+    if (value === undefined || value === '') return;
+    const group = merged[section] ?? {};
+    if (isGroup(group)) merged[section] = { ...group, [key]: value };
+  };
+  put('postgres', 'url', env['AFTERIMAGE_POSTGRES_URL']);
+  const usesRedis = !isGroup(merged['queue']) || merged['queue']['backend'] !== 'postgres';
+  if (usesRedis) put('queue', 'url', env['AFTERIMAGE_REDIS_URL']);
+  const { sources } = merged;
+  if (isGroup(sources)) {
+    merged['sources'] = Object.fromEntries(
+      Object.entries(sources).map(([name, source]) => {
+        const password = env[sourcePasswordVariable(name)];
+        return [name, password === undefined || !isGroup(source) ? source : { ...source, password }];
+      }),
+    );
+  }
+  return merged;
+}
+
+function findQueueProblems(settings: Group): ConfigProblem[] {
+  const queue = settings['queue'] ?? {};
+  if (!isGroup(queue) || (queue['backend'] ?? 'redis') !== 'redis' || queue['url'] !== undefined) return [];
+  const text =
+    'is missing: write redis://host:6379 or set AFTERIMAGE_REDIS_URL, or use `backend: postgres`, which needs no Redis';
+  return [{ line: undefined, setting: 'queue.url', text }];
+}
+
+function invalid(path: string, problems: readonly ConfigProblem[]): ConfigError {
+  const ordered = [...problems].sort((a, b) => (a.line ?? Infinity) - (b.line ?? Infinity));
+  const listed = ordered.map(({ line, setting, text }) => {
+    const place = line === undefined ? path : `${path}:${line}`;
+    return `  ${place}  ${setting === '' ? '' : `${setting} `}${text}`;
+  });
+  const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
+  return new ConfigError('CONFIG_INVALID', [`${count} in the configuration:`, ...listed].join('\n'), ordered);
+}
