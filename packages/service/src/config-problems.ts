@@ -1,6 +1,6 @@
-import { type Document, isMap, isPair, isScalar, isSeq, type LineCounter } from 'yaml';
-import { z } from 'zod';
-import { configSchema } from './config-schema.js';
+import { type Document, isMap, isNode, isScalar, isSeq, type LineCounter } from 'yaml';
+import type { z } from 'zod';
+import { descendSettings, readSettingTree } from './setting-tree.js';
 import { findNearestName } from './nearest-name.js';
 
 type Path = readonly PropertyKey[];
@@ -13,7 +13,7 @@ export interface ConfigProblem {
   readonly line: number | undefined;
   /** Setting, `sources.shop.port`; empty for the file as a whole. */
   readonly setting: string;
-  /** What is wrong and what to write instead. */
+  /** What is wrong and what to write instead; goes on from the setting's name. */
   readonly text: string;
 }
 
@@ -60,7 +60,7 @@ function describeIssue(issue: Issue, input: unknown): Finding[] {
         atKey: true,
       }));
     case 'invalid_key':
-      return [{ path: issue.path, text: issue.issues.map((inner) => inner.message).join('; '), atKey: true }];
+      return [{ path: issue.path, text: `: ${issue.issues.map((inner) => inner.message).join('; ')}`, atKey: true }];
     case 'invalid_type':
       if (value === undefined) return [{ path: issue.path, text: describeMissing(issue.path), atKey: true }];
       return [
@@ -78,7 +78,7 @@ function describeIssue(issue: Issue, input: unknown): Finding[] {
         { path: issue.path, text: `${describeBound(issue)}, but is ${describeValue(issue.path, value)}`, atKey: false },
       ];
     default:
-      return [{ path: issue.path, text: issue.message, atKey: false }];
+      return [{ path: issue.path, text: `: ${issue.message}`, atKey: false }];
   }
 }
 
@@ -137,25 +137,12 @@ function describeValue(path: Path, value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
   if (typeof value === 'object') return 'a group of settings';
   if (last === 'password' || last === 'url') return typeof value === 'string' ? 'another text' : `a ${typeof value}`;
-  return JSON.stringify(value) ?? String(value);
-}
-
-interface SchemaNode {
-  readonly properties?: Readonly<Record<string, SchemaNode>>;
-  readonly additionalProperties?: SchemaNode | boolean;
-  readonly anyOf?: readonly SchemaNode[];
+  return typeof value === 'string' ? JSON.stringify(value) : String(value as number | boolean);
 }
 
 /** Setting names that the schema knows at a path. */
 function knownKeys(path: Path): string[] {
-  let node: SchemaNode | undefined = z.toJSONSchema(configSchema, { io: 'input' }) as SchemaNode;
-  for (const part of path) {
-    node =
-      node?.properties?.[String(part)] ??
-      (typeof node?.additionalProperties === 'object' ? node.additionalProperties : undefined);
-    node = node?.anyOf?.find((option) => option.properties !== undefined) ?? node;
-  }
-  return Object.keys(node?.properties ?? {});
+  return Object.keys(path.reduce(descendSettings, readSettingTree()).properties ?? {});
 }
 
 function readPath(input: unknown, path: Path): unknown {
@@ -166,28 +153,31 @@ function readPath(input: unknown, path: Path): unknown {
 
 /** The line of a setting, or of the nearest one around it that the file holds. */
 function findLine(document: Document, lines: LineCounter, path: Path, atKey: boolean): number | undefined {
-  let node: unknown = document.contents;
-  let offset: number | undefined;
+  let step: Step = { node: document.contents, offset: undefined };
   for (const [depth, part] of path.entries()) {
-    const isLast = depth === path.length - 1;
-    if (isMap(node)) {
-      const pair = node.items.find(
-        (item) => isPair(item) && isScalar(item.key) && String(item.key.value) === String(part),
-      );
-      if (pair === undefined) break;
-      const useKey = atKey || !isLast || !isScalar(pair.value);
-      offset = startOf(useKey ? pair.key : pair.value) ?? offset;
-      node = pair.value;
-    } else if (isSeq(node)) {
-      node = node.items[Number(part)];
-      offset = startOf(node) ?? offset;
-    } else break;
+    const next = stepInto(step.node, part, atKey || depth < path.length - 1);
+    if (next === undefined) break;
+    step = { node: next.node, offset: next.offset ?? step.offset };
   }
-  return offset === undefined ? undefined : lines.linePos(offset).line;
+  return step.offset === undefined ? undefined : lines.linePos(step.offset).line;
+}
+
+interface Step {
+  readonly node: unknown;
+  readonly offset: number | undefined;
+}
+
+function stepInto(node: unknown, part: PropertyKey, preferKey: boolean): Step | undefined {
+  if (isSeq(node)) {
+    const item = node.items[Number(part)];
+    return { node: item, offset: startOf(item) };
+  }
+  if (!isMap(node)) return undefined;
+  const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === String(part));
+  if (pair === undefined) return undefined;
+  return { node: pair.value, offset: startOf(preferKey || !isScalar(pair.value) ? pair.key : pair.value) };
 }
 
 function startOf(node: unknown): number | undefined {
-  return typeof node === 'object' && node !== null && 'range' in node && Array.isArray(node.range)
-    ? (node.range[0] as number)
-    : undefined;
+  return isNode(node) ? node.range?.[0] : undefined;
 }

@@ -56,7 +56,7 @@ export function parseConfig(text: string, path: string, env: Environment): Confi
     }));
     throw invalid(path, problems);
   }
-  const input = applyEnvironment(readSettings(document, path), env);
+  const input = applyEnvironment(dropEmpty(readSettings(document, path)), env);
   const result = configSchema.safeParse(input);
   const problems = [
     ...(result.success ? [] : describeIssues(result.error.issues, document, lines, input)),
@@ -97,6 +97,17 @@ function readSettings(document: Document, path: string): Group {
   throw invalid(path, [{ line: 1, setting: '', text }]);
 }
 
+/**
+ * What YAML reads as nothing although it means something: a section whose settings are all comments, and the
+ * word null as a choice of `writer.zeroDates`.
+ */
+function dropEmpty(settings: Group): Group {
+  const filled = Object.fromEntries(Object.entries(settings).filter(([, section]) => section !== null));
+  const { writer } = filled;
+  if (isGroup(writer) && writer['zeroDates'] === null) filled['writer'] = { ...writer, zeroDates: 'null' };
+  return filled;
+}
+
 /** A copy of the settings in which the environment's values stand over the file's. */
 function applyEnvironment(settings: Group, env: Environment): Group {
   const merged: Group = { ...settings };
@@ -132,7 +143,8 @@ function invalid(path: string, problems: readonly ConfigProblem[]): ConfigError 
   const ordered = [...problems].sort((a, b) => (a.line ?? Infinity) - (b.line ?? Infinity));
   const listed = ordered.map(({ line, setting, text }) => {
     const place = line === undefined ? path : `${path}:${line}`;
-    return `  ${place}  ${setting === '' ? '' : `${setting} `}${text}`;
+    const separator = setting === '' || text.startsWith(':') ? '' : ' ';
+    return `  ${place}  ${setting}${separator}${text}`;
   });
   const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
   return new ConfigError('CONFIG_INVALID', [`${count} in the configuration:`, ...listed].join('\n'), ordered);

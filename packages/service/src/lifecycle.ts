@@ -27,7 +27,7 @@ export interface ServiceOptions {
   readonly name: string;
   readonly logger: Logger;
   /** Does the work until `signal` aborts. Returning earlier ends the service too; throwing ends it with code 1. */
-  main(signal: AbortSignal, scope: ServiceScope): Promise<void>;
+  readonly main: (signal: AbortSignal, scope: ServiceScope) => Promise<void>;
 }
 
 /**

@@ -34,10 +34,13 @@ export function createLogger({ name, level, pretty = false, destination }: Logge
       serializers: { err: serializeError, error: serializeError },
       hooks: {
         logMethod(args, method) {
-          method.apply(
-            this,
-            args.map((arg: unknown) => (typeof arg === 'string' ? redactUrl(arg) : arg)) as typeof args,
-          );
+          const [first, ...rest] = args as [unknown, ...unknown[]];
+          const texts = rest.map((arg) => (typeof arg === 'string' ? redactUrl(arg) : arg));
+          const whole =
+            first instanceof Error && texts.length === 0
+              ? [{ err: first }, redactUrl(first.message)]
+              : [typeof first === 'string' ? redactUrl(first) : first, ...texts];
+          method.apply(this, whole as typeof args);
         },
       },
     },
@@ -67,18 +70,21 @@ function createPrettyStream(target: DestinationStream): Writable {
   });
 }
 
+interface LogLine {
+  readonly time: string;
+  readonly level: string;
+  readonly name: string;
+  readonly msg?: string;
+  readonly err?: { readonly message?: string; readonly stack?: string };
+  readonly [field: string]: unknown;
+}
+
 /** `14:03:22.118 info  reader  connected  host=db1`: values that hold spaces or control characters are quoted. */
 function formatLine(line: string): string {
-  const { time, level, name, msg, err, ...fields } = JSON.parse(line) as Record<string, unknown>;
+  const { time, level, name, msg, err, ...fields } = JSON.parse(line) as LogLine;
   const rest = Object.entries(fields).map(([key, value]) => `${key}=${formatValue(value)}`);
-  const { message, stack } = (err ?? {}) as { message?: string; stack?: string };
-  const parts = [
-    String(time).slice(11, 23),
-    String(level).padEnd(5),
-    String(name),
-    String(msg ?? message ?? ''),
-    ...rest,
-  ];
+  const { message = '', stack } = err ?? {};
+  const parts = [time.slice(11, 23), level.padEnd(5), name, msg ?? message, ...rest];
   return `${parts.join('  ')}\n${level === 'error' && stack !== undefined ? `${stack}\n` : ''}`;
 }
 

@@ -20,5 +20,5 @@ export function findNearestName(name: string, known: readonly string[]): string 
     .map((candidate) => ({ candidate, distance: editDistance(plain(name), plain(candidate)) }))
     .sort((a, b) => a.distance - b.distance);
   const best = ranked[0];
-  return best !== undefined && best.distance <= Math.max(1, Math.floor(name.length / 3)) ? best.candidate : undefined;
+  return best !== undefined && best.distance <= Math.ceil(name.length / 3) ? best.candidate : undefined;
 }

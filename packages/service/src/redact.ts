@@ -1,8 +1,8 @@
-const credentials = /(\b[a-z][a-z0-9+.-]*:\/\/)([^\s:@/]*):([^\s@]*)@/gi;
+const credentials = /(\b[a-z][a-z0-9+.-]*:\/\/)([^\s:@/]*):\S*@/gi;
 const secretKeys = /^(password|passwd|secret|token|authorization)$/i;
 const maxDepth = 6;
 
-/** `postgres://user:secret@host/db` → `postgres://user:***@host/db`, anywhere in a text. */
+/** `postgres://user:secret@host/db` → `postgres://user:***@host/db`, anywhere in a text; rather too much than too little. */
 export function redactUrl(text: string): string {
   return text.replace(credentials, '$1$2:***@');
 }
