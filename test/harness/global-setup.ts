@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { readFile, readdir } from 'node:fs/promises';
 import { startPostgres, startRedis } from '@afterimage/local-servers';
-import * as replica from '@afterimage/replica';
+import { migrate } from '@afterimage/replica';
 import { Client, escapeIdentifier } from 'pg';
 import type { TestProject } from 'vitest/node';
 
@@ -64,22 +63,9 @@ async function createTemplate(adminUrl: string, database: string): Promise<void>
   await runAdmin(adminUrl, [`CREATE DATABASE ${escapeIdentifier(database)}`]);
   const url = new URL(adminUrl);
   url.pathname = `/${database}`;
-  await applyMigrations(url.href);
+  await migrate(url.href);
   // Connections to it would make copying fail.
   await runAdmin(adminUrl, [`ALTER DATABASE ${escapeIdentifier(database)} IS_TEMPLATE true ALLOW_CONNECTIONS false`]);
-}
-
-async function applyMigrations(url: string): Promise<void> {
-  if ('migrate' in replica && typeof replica.migrate === 'function') {
-    await (replica.migrate as (target: string) => Promise<unknown>)(url);
-    return;
-  }
-  const folder = new URL('../../migrations/', import.meta.url);
-  const files = (await readdir(folder)).filter((file) => file.endsWith('.sql')).sort();
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  for (const file of files) await client.query(await readFile(new URL(file, folder), 'utf8'));
-  await client.end();
 }
 
 async function dropTemplate(adminUrl: string, database: string): Promise<void> {
