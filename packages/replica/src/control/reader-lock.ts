@@ -40,26 +40,37 @@ const serverKeepalive = '-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 
  * make that harmless.
  */
 export async function acquireReaderLock(request: ReaderLockRequest): Promise<ReaderLock> {
-  const { signal, onStandby, onError, pollMs = defaultPollMs } = request;
-  let standby = false;
+  const { signal, pollMs = defaultPollMs } = request;
+  let told = false;
+  const onStandby = (): void => {
+    if (!told) request.onStandby?.();
+    told = true;
+  };
   for (;;) {
     signal.throwIfAborted();
-    let client: pg.Client | undefined;
     try {
-      client = await connect(request.url, request.heartbeatMs ?? defaultHeartbeatMs);
-      while (!(await tryLock(client, request.source))) {
-        if (!standby) onStandby?.();
-        standby = true;
-        await sleep(pollMs, undefined, { signal });
-      }
-      const epoch = await startEpoch(client, request);
-      return holdLock(client, epoch, request.heartbeatMs ?? defaultHeartbeatMs);
+      return await waitForLock({ ...request, onStandby });
     } catch (error) {
-      await client?.end().catch(() => undefined);
       signal.throwIfAborted();
-      onError?.(error);
+      request.onError?.(error);
       await sleep(Math.max(pollMs, 100), undefined, { signal }).catch(() => undefined);
     }
+  }
+}
+
+/** One connection's try: waits for the lock, rejects when the connection breaks. */
+async function waitForLock(request: ReaderLockRequest): Promise<ReaderLock> {
+  const { signal, pollMs = defaultPollMs, heartbeatMs = defaultHeartbeatMs } = request;
+  const client = await connect(request.url, heartbeatMs);
+  try {
+    while (!(await tryLock(client, request.source))) {
+      request.onStandby?.();
+      await sleep(pollMs, undefined, { signal });
+    }
+    return holdLock(client, await startEpoch(client, request), heartbeatMs);
+  } catch (error) {
+    await client.end().catch(() => undefined);
+    throw error;
   }
 }
 

@@ -1,0 +1,117 @@
+import { type Batch, queueName } from '@afterimage/change-events';
+import { DelayedError, type Job, Worker } from 'bullmq';
+import type { QueueConnection } from './connection.js';
+import { decodeJob, type JobPayload } from './job-codec.js';
+
+/** What became of a batch. `retry`: it stays in the queue and comes again, possibly after batches behind it. */
+export type BatchOutcome = { readonly kind: 'done' } | { readonly kind: 'retry'; readonly inMs: number };
+
+/** A job whose envelope this version does not understand. `payload` is what the queue held. */
+export interface InvalidJob {
+  readonly jobId: string;
+  readonly payload: unknown;
+  readonly error: Error;
+}
+
+export interface ConsumeOptions {
+  /**
+   * Works on one batch. `signal` aborts when the consumer closes and its grace is over; whoever then stops early
+   * rejects, and the batch stays in the queue. A rejection never loses the batch: it comes again in a second.
+   */
+  process(batch: Batch, signal: AbortSignal): Promise<BatchOutcome>;
+  /** Decides on a job that holds no valid batch: `retry` keeps it for a newer version or a person, `done` removes it. */
+  onInvalid(job: InvalidJob): Promise<BatchOutcome>;
+  /** For the log: rejections of `process`, connection trouble, locks that ran out. */
+  readonly onError: (error: Error) => void;
+}
+
+export interface BatchConsumer {
+  /**
+   * Takes no more batches and waits for the one in work: at most `graceMs` (default 10 s), then aborts it and waits
+   * as long again.
+   */
+  close(graceMs?: number): Promise<void>;
+}
+
+/**
+ * How soon the batch of a writer that died goes to another: its lock runs out after `lockDuration`, and the check
+ * after that, every `stalledInterval`, hands it on: 8 s at most.
+ */
+const lockDuration = 5_000;
+const stalledInterval = 1_500;
+/** Idle workers look again after this, should a wake-up have been lost. Seconds. */
+const drainDelay = 2;
+const errorPauseMs = 1_000;
+const defaultGraceMs = 10_000;
+
+/** Works on the batches of one partition, one at a time, in about the order they were added. */
+export function consumeBatches(
+  connection: QueueConnection,
+  streamId: string,
+  partition: number,
+  options: ConsumeOptions,
+): BatchConsumer {
+  const { factory, connection: store } = connection.bind();
+  const stop = new AbortController();
+  const work = async (job: Job<JobPayload>, token?: string): Promise<void> => {
+    const outcome = await settle(job, options, stop.signal);
+    if (outcome.kind === 'done') return;
+    await job.moveToDelayed(Date.now() + outcome.inMs, token);
+    throw new DelayedError();
+  };
+  const worker = new Worker<JobPayload>(
+    queueName(streamId, partition),
+    work,
+    {
+      connection: store as object,
+      prefix: connection.options.prefix,
+      concurrency: 1,
+      lockDuration,
+      stalledInterval,
+      maxStalledCount: 1_000_000_000,
+      drainDelay,
+      runRetryDelay: errorPauseMs,
+    },
+    factory as never,
+  );
+  worker.on('error', options.onError);
+  return {
+    close: async (graceMs = defaultGraceMs) => {
+      const closed = worker.close();
+      if (await settlesWithin(closed, graceMs)) return;
+      stop.abort(new Error('the consumer is closing'));
+      if (await settlesWithin(closed, graceMs)) return;
+      options.onError(new Error('a batch in work ignored the order to stop; its lock runs out by itself'));
+    },
+  };
+}
+
+async function settle(job: Job<JobPayload>, options: ConsumeOptions, signal: AbortSignal): Promise<BatchOutcome> {
+  try {
+    let batch: Batch;
+    try {
+      batch = decodeJob(job.data);
+    } catch (error) {
+      return await options.onInvalid({ jobId: job.id ?? '', payload: job.data, error: toError(error) });
+    }
+    return await options.process(batch, signal);
+  } catch (error) {
+    if (signal.aborted) return { kind: 'retry', inMs: 0 };
+    options.onError(toError(error));
+    return { kind: 'retry', inMs: errorPauseMs };
+  }
+}
+
+function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
+
+async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => (timer = setTimeout(resolve, ms, false)));
+  try {
+    return await Promise.race([promise.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,112 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  type BackendFactory,
+  PostgresConnection,
+  type PostgresConnectionOptions,
+  PostgresQueueBackend,
+  runMigrations,
+} from 'bullmq';
+import pg from 'pg';
+import type { BullBinding, QueueOptions } from './connection.js';
+
+const defaultPoolSize = 8;
+/** How long a fetch that failed waits: BullMQ repeats it at once unless the connection was refused. */
+const fetchPauseMs = 500;
+
+/** The connection that all queues of a process share: one pool, one LISTEN client. */
+class SharedConnection extends PostgresConnection {
+  override async getListenClient(): ReturnType<PostgresConnection['getListenClient']> {
+    const client = await super.getListenClient();
+    if (client instanceof pg.Client && !this.#prepared.has(client)) {
+      this.#prepared.add(client);
+      // Each consumer adds its listener to the one client; Node would warn from the eleventh on.
+      client.setMaxListeners(0);
+      queueQueries(client);
+    }
+    return client;
+  }
+
+  readonly #prepared = new WeakSet<pg.Client>();
+}
+
+/** Makes queries of several callers wait for each other: pg deprecates that its clients do this themselves. */
+function queueQueries(client: pg.Client): void {
+  const query = client.query.bind(client) as (...args: unknown[]) => Promise<unknown>;
+  let last: Promise<unknown> = Promise.resolve();
+  const queued = (...args: unknown[]): Promise<unknown> => {
+    last = last.catch(() => undefined).then(() => query(...args));
+    return last;
+  };
+  client.query = queued as typeof client.query;
+}
+
+/**
+ * BullMQ's backend on the shared connection. Upstream only a backend that owns its connection subscribes anew
+ * after the LISTEN client was lost; this one does too, and it waits after a failed fetch.
+ */
+class SharedBackend extends PostgresQueueBackend {
+  constructor(...args: ConstructorParameters<typeof PostgresQueueBackend>) {
+    super(...args);
+    this.connection.on('listenerinvalidated', this.#listenAgain);
+  }
+
+  readonly #listenAgain = (): void => {
+    if (this.closing !== undefined) return;
+    // Ends the wait on the lost client, and makes the next one subscribe on the new client.
+    void this.disconnectBlocking().then(() => this.reconnectBlocking());
+  };
+
+  override async moveToActive(token: string, name?: string): Promise<unknown[]> {
+    try {
+      return (await super.moveToActive(token, name)) as unknown[];
+    } catch (error) {
+      if (this.closing === undefined) await sleep(fetchPauseMs);
+      throw error;
+    }
+  }
+
+  override async close(force?: boolean): Promise<void> {
+    this.connection.off('listenerinvalidated', this.#listenAgain);
+    await super.close(force);
+  }
+}
+
+export async function createPostgresBinding(options: QueueOptions): Promise<BullBinding> {
+  const schema = `${options.prefix}_queue`;
+  await migrateSchema(options.url, schema);
+  const connection = new SharedConnection({
+    connectionString: options.url,
+    schema,
+    max: options.poolSize ?? defaultPoolSize,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    application_name: 'afterimage queue',
+  });
+  connection.setMaxListeners(0);
+  connection.on('error', options.onError);
+  try {
+    await connection.waitUntilReady();
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
+  const factory: BackendFactory<PostgresQueueBackend, PostgresConnectionOptions> = (name, queueOptions) =>
+    new SharedBackend(connection, name, queueOptions, false);
+  return { factory, connection: {}, close: () => connection.close() };
+}
+
+async function migrateSchema(url: string, schema: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000 });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    await client.query(`SET client_min_messages = warning`);
+    await runMigrations(client, schema);
+  } catch (error) {
+    throw new Error(`cannot prepare the queue in PostgreSQL at ${client.host}:${client.port}: ${String(error)}`, {
+      cause: error,
+    });
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
