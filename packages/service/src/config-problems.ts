@@ -151,6 +151,11 @@ function readPath(input: unknown, path: Path): unknown {
   return value;
 }
 
+/** The line where a setting's name stands, or that of the nearest one around it. */
+export function locateSetting(document: Document, lines: LineCounter, path: Path): number | undefined {
+  return findLine(document, lines, path, true);
+}
+
 /** The line of a setting, or of the nearest one around it that the file holds. */
 function findLine(document: Document, lines: LineCounter, path: Path, atKey: boolean): number | undefined {
   let step: Step = { node: document.contents, offset: undefined };

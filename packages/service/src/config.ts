@@ -1,8 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Document, LineCounter, parseDocument } from 'yaml';
-import { type ConfigProblem, describeIssues, sourcePasswordVariable } from './config-problems.js';
+import {
+  type ConfigProblem,
+  describeIssues,
+  formatSetting,
+  locateSetting,
+  sourcePasswordVariable,
+} from './config-problems.js';
 import { type Config, configSchema } from './config-schema.js';
+import { findTableProblems } from './configured-tables.js';
 
 export const defaultConfigPath = 'afterimage.yaml';
 
@@ -59,7 +66,13 @@ export function parseConfig(text: string, path: string, env: Environment): Confi
   const input = applyEnvironment(dropEmpty(readSettings(document, path)), env);
   const result = configSchema.safeParse(input);
   const problems = [
-    ...(result.success ? [] : describeIssues(result.error.issues, document, lines, input)),
+    ...(result.success
+      ? findTableProblems(result.data).map(({ path: setting, text: problem }) => ({
+          line: locateSetting(document, lines, setting),
+          setting: formatSetting(setting),
+          text: problem,
+        }))
+      : describeIssues(result.error.issues, document, lines, input)),
     ...findQueueProblems(input),
   ];
   if (problems.length > 0 || !result.success) throw invalid(path, problems);

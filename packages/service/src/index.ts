@@ -11,6 +11,7 @@ export { type ConfigProblem, sourcePasswordVariable } from './config-problems.js
 export { renderConfigReference } from './config-reference.js';
 export * from './config-schema.js';
 export { renderConfigTemplate } from './config-template.js';
+export { type ConfiguredTable, resolveAllTables, resolveTables } from './configured-tables.js';
 export { type HttpEndpoint, type HttpOptions, startHttp } from './http.js';
 export { exitCodeOf, exitCodes, runService, type ServiceOptions, type ServiceScope } from './lifecycle.js';
 export { createLogger, type Logger, type LoggerOptions, type LogLevel } from './logger.js';

@@ -8,6 +8,7 @@ import {
   parseConfig,
   renderConfigReference,
   renderConfigTemplate,
+  resolveAllTables,
   resolveConfigPath,
 } from '../src/index.js';
 
@@ -24,6 +25,7 @@ sources:
       shop.orders:
         key: [id]
       shop.*:
+    knownTables: [shop.orders, shop.customers, stock.items]
 `;
 
 function problemsOf(text: string, env: Record<string, string> = {}): string[] {
@@ -139,6 +141,43 @@ reader:
     const config = parseConfig(`${minimal}writer:\n  zeroDates: null\nreader:\n  # nothing\n`, 'a.yaml', {});
     expect(config.writer.zeroDates).toBe('null');
     expect(config.reader.lingerMs).toBe(5);
+  });
+});
+
+describe('the tables of a source', () => {
+  it('are its own entries and what its patterns stand for, an own entry first', () => {
+    const config = parseConfig(minimal.replace('host:', 'schemas: { shop: store }\n    host:'), 'a.yaml', {});
+    expect(resolveAllTables(config)).toEqual([
+      {
+        source: 'shop',
+        database: 'shop',
+        table: 'orders',
+        entry: 'shop.orders',
+        settings: { key: ['id'] },
+        mirror: { schema: 'store', table: 'orders' },
+      },
+      {
+        source: 'shop',
+        database: 'shop',
+        table: 'customers',
+        entry: 'shop.*',
+        settings: {},
+        mirror: { schema: 'store', table: 'customers' },
+      },
+    ]);
+  });
+
+  it('cannot share a mirror', () => {
+    expect(problemsOf(minimal.replace('shop.*:', 'shop.carts: { as: shop.orders }'))).toEqual([
+      '1 problem in the configuration:',
+      '  a.yaml:13  sources.shop.tables."shop.carts" has the same mirror shop.orders as shop.orders of source shop: give one of them another name with `as` or schemas',
+    ]);
+  });
+
+  it('cannot come from a pattern that stands for nothing', () => {
+    expect(problemsOf(minimal.replace('shop.*:', 'crm.*:'))[1]).toBe(
+      '  a.yaml:13  sources.shop.tables."crm.*" stands for no table: name its tables in knownTables',
+    );
   });
 });
 
