@@ -1,0 +1,6 @@
+export type { ColumnKnowledge, ColumnMapping, TypeSettings } from './column-mapping.js';
+export { quoteLiteral } from './literals.js';
+export { mapColumn } from './map-column.js';
+export { MariaTypeError, type MariaType, parseMariaType } from './maria-type.js';
+export { PostgresTypeError } from './override.js';
+export { prepareEvents, type PreparedEvents } from './prepared-events.js';
