@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
   ConfigError,
+  createSettingsProvider,
   loadConfig,
   parseConfig,
   renderConfigReference,
@@ -165,6 +166,28 @@ describe('the tables of a source', () => {
         mirror: { schema: 'store', table: 'customers' },
       },
     ]);
+  });
+
+  it('have their own settings before the ones of all tables', () => {
+    const text = minimal
+      .replace('key: [id]', 'key: [id]\n        onRefused: halt\n        as: a.b')
+      .replace('host:', 'timeZone: Europe/Berlin\n    host:');
+    const settingsOf = createSettingsProvider(parseConfig(`${text}writer: { rename: halt }\n`, 'a.yaml', {}));
+    expect(settingsOf({ source: 'shop', database: 'shop', table: 'orders' })).toEqual({
+      mirror: { schema: 'a', table: 'b' },
+      historySuffix: '_history',
+      key: ['id'],
+      columns: {},
+      types: { timeZone: 'Europe/Berlin', zeroDates: 'null', nulCharacters: 'remove' },
+      rename: 'halt',
+      onRefused: 'halt',
+      historyIndex: 'key',
+    });
+    expect(settingsOf({ source: 'shop', database: 'shop', table: 'customers' })).toMatchObject({
+      key: null,
+      onRefused: 'dead-letter',
+    });
+    expect(settingsOf({ source: 'shop', database: 'shop', table: 'gone' })).toBeUndefined();
   });
 
   it('cannot share a mirror', () => {
