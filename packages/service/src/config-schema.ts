@@ -108,7 +108,7 @@ const queueConfig = z.strictObject({
   prefix: z
     .string()
     .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'use letters, digits and _ only, and no digit at the start')
-    .default('afterimage')
+    .default('afterimage_queue')
     .describe('Redis key prefix, or PostgreSQL schema of the queue tables'),
 });
 

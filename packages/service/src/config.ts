@@ -65,15 +65,14 @@ export function parseConfig(text: string, path: string, env: Environment): Confi
   }
   const input = applyEnvironment(dropEmpty(readSettings(document, path)), env);
   const result = configSchema.safeParse(input);
+  const between = [...findQueueProblems(input), ...(result.success ? findTableProblems(result.data) : [])];
   const problems = [
-    ...(result.success
-      ? findTableProblems(result.data).map(({ path: setting, text: problem }) => ({
-          line: locateSetting(document, lines, setting),
-          setting: formatSetting(setting),
-          text: problem,
-        }))
-      : describeIssues(result.error.issues, document, lines, input)),
-    ...findQueueProblems(input),
+    ...(result.success ? [] : describeIssues(result.error.issues, document, lines, input)),
+    ...between.map((problem) => ({
+      line: locateSetting(document, lines, problem.path),
+      setting: formatSetting(problem.path),
+      text: problem.text,
+    })),
   ];
   if (problems.length > 0 || !result.success) throw invalid(path, problems);
   return result.data;
@@ -144,12 +143,24 @@ function applyEnvironment(settings: Group, env: Environment): Group {
   return merged;
 }
 
-function findQueueProblems(settings: Group): ConfigProblem[] {
+interface SettingProblem {
+  readonly path: readonly string[];
+  readonly text: string;
+}
+
+function findQueueProblems(settings: Group): SettingProblem[] {
   const queue = settings['queue'] ?? {};
-  if (!isGroup(queue) || (queue['backend'] ?? 'redis') !== 'redis' || queue['url'] !== undefined) return [];
-  const text =
-    'is missing: write redis://host:6379 or set AFTERIMAGE_REDIS_URL, or use `backend: postgres`, which needs no Redis';
-  return [{ line: undefined, setting: 'queue.url', text }];
+  if (!isGroup(queue)) return [];
+  const usesRedis = (queue['backend'] ?? 'redis') === 'redis';
+  if (usesRedis && queue['url'] === undefined) {
+    const text =
+      'is missing: write redis://host:6379 or set AFTERIMAGE_REDIS_URL, or use `backend: postgres`, which needs no Redis';
+    return [{ path: ['queue', 'url'], text }];
+  }
+  if (!usesRedis && queue['prefix'] === 'afterimage') {
+    return [{ path: ['queue', 'prefix'], text: 'is the schema of the control tables: choose another' }];
+  }
+  return [];
 }
 
 function invalid(path: string, problems: readonly ConfigProblem[]): ConfigError {

@@ -17,4 +17,3 @@ export { exitCodeOf, exitCodes, runService, type ServiceOptions, type ServiceSco
 export { createLogger, type Logger, type LoggerOptions, type LogLevel } from './logger.js';
 export { Counter, createRegistry, Gauge, Histogram, type Registry } from './metrics.js';
 export { redactSecrets, redactUrl } from './redact.js';
-export { type ConfiguredTableSettings, createSettingsProvider } from './table-settings.js';

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
   ConfigError,
-  createSettingsProvider,
   loadConfig,
   parseConfig,
   renderConfigReference,
@@ -128,6 +127,12 @@ reader:
     expect(problemsOf(text, { AFTERIMAGE_REDIS_URL: 'redis://r' })).toEqual([]);
   });
 
+  it('cannot put the queue tables among the control tables', () => {
+    const text = minimal.replace('backend: postgres', 'backend: postgres\n  prefix: afterimage');
+    expect(problemsOf(text)[1]).toBe('  a.yaml:5  queue.prefix is the schema of the control tables: choose another');
+    expect(problemsOf(text.replace('backend: postgres', 'url: redis://r'))).toEqual([]);
+  });
+
   it('with a wrong secret never shows it', () => {
     const text = minimal
       .replace('password: secret', 'password: 4711')
@@ -166,28 +171,6 @@ describe('the tables of a source', () => {
         mirror: { schema: 'store', table: 'customers' },
       },
     ]);
-  });
-
-  it('have their own settings before the ones of all tables', () => {
-    const text = minimal
-      .replace('key: [id]', 'key: [id]\n        onRefused: halt\n        as: a.b')
-      .replace('host:', 'timeZone: Europe/Berlin\n    host:');
-    const settingsOf = createSettingsProvider(parseConfig(`${text}writer: { rename: halt }\n`, 'a.yaml', {}));
-    expect(settingsOf({ source: 'shop', database: 'shop', table: 'orders' })).toEqual({
-      mirror: { schema: 'a', table: 'b' },
-      historySuffix: '_history',
-      key: ['id'],
-      columns: {},
-      types: { timeZone: 'Europe/Berlin', zeroDates: 'null', nulCharacters: 'remove' },
-      rename: 'halt',
-      onRefused: 'halt',
-      historyIndex: 'key',
-    });
-    expect(settingsOf({ source: 'shop', database: 'shop', table: 'customers' })).toMatchObject({
-      key: null,
-      onRefused: 'dead-letter',
-    });
-    expect(settingsOf({ source: 'shop', database: 'shop', table: 'gone' })).toBeUndefined();
   });
 
   it('cannot share a mirror', () => {
