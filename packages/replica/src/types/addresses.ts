@@ -1,5 +1,5 @@
 import type { MappingDraft, TypeFamily, TypeNote } from './column-mapping.js';
-import { quoteLiteral } from './literals.js';
+import { quoteLiteral } from '../names.js';
 import { toBytes } from './raw-bytes.js';
 
 const ADDRESS: Omit<TypeNote, 'mariadb' | 'postgres'> = {

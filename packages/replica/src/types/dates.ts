@@ -1,6 +1,6 @@
 import type { MappingDraft, SourceColumn, TypeFamily, TypeSettings } from './column-mapping.js';
 import { AMBIGUOUS_FRACTION, fixFraction, fractionDigits, isAmbiguousFraction } from './fractions.js';
-import { quoteLiteral } from './literals.js';
+import { quoteLiteral } from '../names.js';
 
 const IMPOSSIBLE_DATES = 'zero, partial and impossible dates (0000-00-00, 2024-05-00, 2023-02-30) become NULL';
 const ZERO_DATES_SETTING = '`writer.zeroDates: -infinity` keeps them apart from NULL';

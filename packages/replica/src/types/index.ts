@@ -1,5 +1,4 @@
 export type { ColumnKnowledge, ColumnMapping, TypeSettings } from './column-mapping.js';
-export { quoteLiteral } from './literals.js';
 export { mapColumn } from './map-column.js';
 export { MariaTypeError, type MariaType, parseMariaType } from './maria-type.js';
 export { PostgresTypeError } from './override.js';

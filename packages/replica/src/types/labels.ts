@@ -1,5 +1,5 @@
 import type { SourceColumn, TypeFamily } from './column-mapping.js';
-import { quoteLiteral } from './literals.js';
+import { quoteLiteral } from '../names.js';
 
 export const enumFamily: TypeFamily = {
   words: ['enum'],

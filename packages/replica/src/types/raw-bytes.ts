@@ -1,4 +1,4 @@
-import { quoteLiteral } from './literals.js';
+import { quoteLiteral } from '../names.js';
 
 /** One UTF-8 sequence in lower-case hex (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF). */
 const TAIL = '[89ab][0-9a-f]';

@@ -1,5 +1,5 @@
 import type { SourceColumn, TypeFamily, TypeNote, TypeSettings } from './column-mapping.js';
-import { quoteLiteral } from './literals.js';
+import { quoteLiteral } from '../names.js';
 import { isHexOfBytes } from './raw-bytes.js';
 
 const NUL_SETTING = '`writer.nulCharacters: replace` puts U+FFFD instead';
