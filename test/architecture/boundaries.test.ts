@@ -52,7 +52,10 @@ describe('the boundaries between packages', () => {
   });
 
   it('fail when a package reaches into the folder of another', async () => {
-    await tree.plant('packages/queue/src/planted-import.ts', "import '../../../apps/reader/src/index.js';\nexport {};\n");
+    await tree.plant(
+      'packages/queue/src/planted-import.ts',
+      "import '../../../apps/reader/src/index.js';\nexport {};\n",
+    );
 
     const run = await checkBoundaries();
 

@@ -102,11 +102,15 @@ const violations: readonly Violation[] = [
 ];
 
 const permitted: readonly { readonly path: string; readonly content: string }[] = [
-  { path: `${folder}/circle-b.ts`, content: "import { a } from './circle-a.js';\nexport const b = (): number => a();\n" },
+  {
+    path: `${folder}/circle-b.ts`,
+    content: "import { a } from './circle-a.js';\nexport const b = (): number => a();\n",
+  },
   { path: 'apps/cli/src/planted-console.ts', content: "export const greet = (): void => console.log('hello');\n" },
   {
     path: 'packages/change-events/src/planted-zod.ts',
-    content: "import { createHash } from 'node:crypto';\nimport { z } from 'zod';\nexport const both = [createHash, z];\n",
+    content:
+      "import { createHash } from 'node:crypto';\nimport { z } from 'zod';\nexport const both = [createHash, z];\n",
   },
   {
     path: 'packages/cdc-protocol/src/planted-node.ts',

@@ -61,14 +61,20 @@ async function copyWorkspaces(folder: string, root: string): Promise<void> {
 }
 
 function runTool(root: string, tool: string, args: readonly string[]): Promise<ToolRun> {
-  const environment = { ...process.env, TURBO_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1', NO_COLOR: '1', FORCE_COLOR: '0' };
+  const environment = {
+    ...process.env,
+    TURBO_TELEMETRY_DISABLED: '1',
+    DO_NOT_TRACK: '1',
+    NO_COLOR: '1',
+    FORCE_COLOR: '0',
+  };
   return new Promise((resolve, reject) => {
     execFile(
       join(root, 'node_modules', '.bin', tool),
       [...args],
       { cwd: root, env: environment, maxBuffer: 64 * 1024 * 1024 },
       (error, stdout, stderr) => {
-        if (error !== null && typeof error.code !== 'number') reject(error);
+        if (error !== null && typeof error.code !== 'number') reject(new Error(`cannot run ${tool}`, { cause: error }));
         else resolve({ exitCode: error === null ? 0 : Number(error.code), output: `${stdout}${stderr}` });
       },
     );

@@ -18,10 +18,7 @@ describe('the check for unused code', () => {
   beforeAll(async () => {
     tree = await copyRepository();
     await tree.plant('packages/change-events/src/forgotten-file.ts', 'export const forgotten = 1;\n');
-    await tree.plant(
-      'packages/queue/src/planted.ts',
-      'export const wanted = 1;\nexport const unwanted = 2;\n',
-    );
+    await tree.plant('packages/queue/src/planted.ts', 'export const wanted = 1;\nexport const unwanted = 2;\n');
     const index = await readFile(join(tree.root, 'packages/queue/src/index.ts'), 'utf8');
     await tree.plant('packages/queue/src/index.ts', `${index}\nexport { wanted } from './planted.js';\n`);
     const manifest = JSON.parse(await readFile(join(tree.root, 'packages/change-events/package.json'), 'utf8')) as {
@@ -46,7 +43,9 @@ describe('the check for unused code', () => {
   });
 
   it('names an export that nothing imports, and not its neighbour that is used', () => {
-    const names = issuesOf('packages/queue/src/planted.ts').flatMap((issue) => issue.exports.map((found) => found.name));
+    const names = issuesOf('packages/queue/src/planted.ts').flatMap((issue) =>
+      issue.exports.map((found) => found.name),
+    );
     expect(names).toEqual(['unwanted']);
   });
 
