@@ -1,4 +1,4 @@
-import type { SourceColumn, TypeFamily, TypeNote, TypeSettings } from './column-mapping.js';
+import type { MappingDraft, SourceColumn, TypeFamily, TypeNote, TypeSettings } from './column-mapping.js';
 import { quoteLiteral } from '../names.js';
 import { isHexOfBytes } from './raw-bytes.js';
 
@@ -33,9 +33,9 @@ const notes: readonly TypeNote[] = [
     mariadb: 'the same, other character sets',
     postgres: 'text',
     arrives: 'the bytes, as text when they are valid UTF-8, otherwise lower-case hex; cut at the first 00 byte',
-    done: 'taken as it is',
-    lost: 'the text (UCS2, UTF16), or its meaning (SJIS, …)',
-    configure: 'convert the column to utf8mb4',
+    done: 'unknown: taken as it is; known: UCS2, UTF16, UTF32 are NULL, counted; of the others, hex is counted',
+    lost: 'the text (UCS2, UTF16, UTF32), or its meaning (SJIS, …)',
+    configure: '`type: varchar(50) character set sjis`; better, convert the column to utf8mb4',
   },
   {
     mariadb: 'LONG, LONG VARCHAR (written so in the DDL)',
@@ -79,6 +79,9 @@ export const textFamily: TypeFamily = {
     if (column.charset === 'latin1') {
       return { ...text, value: (ref, nul) => decodeLatin1(ref, nul, column.settings), unreliable: LATIN1_GUESS };
     }
+    if (WIDE_CHARSETS.test(column.charset)) {
+      return { ...text, value: () => 'NULL::text', lost: (ref) => `${ref} IS NOT NULL`, unreliable: WIDE_CHARSET };
+    }
     return { ...text, value: (ref, nul) => storeText(ref, nul, column.settings), ...noteCharset(column.charset) };
   },
 };
@@ -89,10 +92,17 @@ function isLostLong(column: SourceColumn): boolean {
   return ['long', 'clob'].includes(column.field.realType.toLowerCase()) && column.field.avroType === 'string';
 }
 
-function noteCharset(charset: string): { unreliable?: string } {
+/** Character sets in which ASCII has a zero byte, where MaxScale cuts. */
+const WIDE_CHARSETS = /^(?:ucs2|utf16|utf16le|utf32)$/;
+const WIDE_CHARSET = 'text in UCS2, UTF16 and UTF32 is cut at its first zero byte; convert the column to utf8mb4';
+
+function noteCharset(charset: string): Pick<MappingDraft, 'lost' | 'unreliable'> {
   return /^(?:utf8(?:mb3|mb4)?|ascii|)$/.test(charset)
     ? {}
-    : { unreliable: `the bytes of character set ${charset} arrive as hex, or cut, and are not decoded` };
+    : {
+        lost: isHexOfBytes,
+        unreliable: `text of character set ${charset} that is not valid UTF-8 by chance arrives as hex and stays so`,
+      };
 }
 
 /** Text without the NULs that PostgreSQL cannot hold. */

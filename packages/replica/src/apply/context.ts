@@ -1,0 +1,74 @@
+import type { ClientBase } from 'pg';
+import type { Batch } from '@afterimage/change-events';
+import { applySchemaChange, isInForce } from '../schema/change.js';
+import { type TargetSchema, targetSchema } from '../schema/target.js';
+import { type SchemaVersion, loadVersion } from '../schema/versions.js';
+import { type ReplicaNames, replicaNames } from '../names.js';
+import type { TableSettings } from '../settings.js';
+import { type ApplyStatement, type Variant, applyStatement } from './statement.js';
+
+/** A schema version made ready to apply batches: its mappings and its statements, built once. */
+export interface ReadySchema {
+  readonly version: SchemaVersion;
+  readonly target: TargetSchema;
+  readonly names: ReplicaNames;
+  statement(variant: Variant, parts?: { readonly mirror: boolean }): ApplyStatement;
+}
+
+export function readySchema(version: SchemaVersion, target: TargetSchema, names: ReplicaNames): ReadySchema {
+  const statements = new Map<string, ApplyStatement>();
+  return {
+    version,
+    target,
+    names,
+    statement(variant, { mirror } = { mirror: true }) {
+      const key = JSON.stringify([variant, mirror]);
+      const known = statements.get(key);
+      if (known !== undefined) return known;
+      const built = applyStatement({ names, version, columns: target.columns, variant, mirror });
+      statements.set(key, built);
+      return built;
+    },
+  };
+}
+
+type SchemaSource = Pick<Batch, 'stream' | 'schema' | 'firstOrdinal' | 'firstTimestamp'>;
+
+/** What one process remembers of a stream between batches. It is only a cache: the offset row decides. */
+export class StreamContext {
+  readonly settings: TableSettings;
+  readonly names: ReplicaNames;
+  #ready: ReadySchema | null = null;
+
+  constructor(settings: TableSettings) {
+    this.settings = settings;
+    this.names = replicaNames(settings.mirror, settings.historySuffix);
+  }
+
+  /**
+   * The schema for a batch, changing mirror and history first where needed, in the caller's transaction. `current` is
+   * the version number of the locked offset row. Call `remember` once the transaction has been committed.
+   */
+  async prepare(client: ClientBase, batch: SchemaSource, current: number): Promise<ReadySchema> {
+    const known = this.#ready;
+    if (known !== null && known.version.version === current && known.version.fingerprint === batch.schema.fingerprint)
+      return known;
+    const target = targetSchema(batch.schema.fields, this.settings);
+    const before = await loadVersion(client, batch.stream.id, current);
+    const version =
+      before !== null && isInForce(before, target, batch.schema.fingerprint)
+        ? before
+        : await applySchemaChange(client, {
+            batch,
+            current: before,
+            target,
+            settings: this.settings,
+            names: this.names,
+          });
+    return readySchema(version, target, this.names);
+  }
+
+  remember(ready: ReadySchema): void {
+    this.#ready = ready;
+  }
+}

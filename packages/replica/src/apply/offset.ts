@@ -1,0 +1,135 @@
+import type { ClientBase } from 'pg';
+import {
+  type Batch,
+  type Position,
+  advance,
+  formatPosition,
+  parsePosition,
+  startPosition,
+} from '@afterimage/change-events';
+import type { HaltCode } from '../errors.js';
+import type { Refusal } from './isolate.js';
+import { parseEventId } from './units.js';
+
+export interface LockedOffset {
+  readonly position: string;
+  readonly schemaVersion: number;
+  readonly state: 'active' | 'degraded' | 'halted';
+}
+
+/** Locks the offset row of a partition until the transaction ends; null when the stream does not exist (any more). */
+export async function lockOffset(
+  client: ClientBase,
+  streamId: string,
+  partition: number,
+): Promise<LockedOffset | null> {
+  const { rows } = await client.query<LockedOffset>({
+    name: 'lock_offset',
+    text: `SELECT o.position, o.schema_version AS "schemaVersion", s.state
+           FROM afterimage.offsets o JOIN afterimage.streams s ON s.id = o.stream_id
+           WHERE o.stream_id = $1 AND o.partition = $2 FOR UPDATE OF o`,
+    values: [streamId, partition],
+  });
+  return rows[0] ?? null;
+}
+
+export interface OffsetCommit {
+  readonly batch: Batch;
+  /** The offset before the batch. */
+  readonly position: Position;
+  readonly schemaVersion: number;
+  readonly lost: ReadonlyMap<string, number>;
+}
+
+/** Moves the offset to the end of the batch, in the transaction that applied it. */
+export async function commitOffset(
+  client: ClientBase,
+  { batch, position, schemaVersion, lost }: OffsetCommit,
+): Promise<void> {
+  const next = [...parsePosition(batch.last).values()].reduce(advance, position);
+  await client.query({
+    name: 'commit_offset',
+    text: `UPDATE afterimage.offsets
+           SET position = $3, checkpoint_gtid = $4, file_version = $5, ordinal = $6, schema_version = $7,
+               batches = batches + 1, source_time = greatest(source_time, to_timestamp($8)), applied_at = clock_timestamp()
+           WHERE stream_id = $1 AND partition = $2`,
+    values: [
+      batch.stream.id,
+      batch.partition,
+      formatPosition(next),
+      batch.checkpoint.gtid,
+      batch.checkpoint.fileVersion,
+      (BigInt(batch.firstOrdinal) + BigInt(batch.count) - 1n).toString(),
+      schemaVersion,
+      batch.lastTimestamp,
+    ],
+  });
+  if (lost.size === 0) return;
+  await client.query(
+    `UPDATE afterimage.unreliable_columns u SET values = u.values + l.count
+     FROM unnest($2::text[], $3::bigint[]) AS l(name, count) WHERE u.stream_id = $1 AND u.column_name = l.name`,
+    [batch.stream.id, [...lost.keys()], [...lost.values()]],
+  );
+}
+
+/** Keeps refused events, raw, with their cause. */
+export async function recordRefusals(
+  client: ClientBase,
+  batch: Batch,
+  schemaVersion: number,
+  refusals: readonly Refusal[],
+): Promise<void> {
+  for (const refusal of refusals) {
+    await client.query(
+      `INSERT INTO afterimage.dead_letters
+         (stream_id, partition, schema_version, ordinal, position, raw, sequence_bases, sqlstate, message)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+      [
+        batch.stream.id,
+        batch.partition,
+        schemaVersion,
+        refusal.ordinal.toString(),
+        positionText(refusal, batch),
+        refusal.unit.lines.join('\n'),
+        JSON.stringify(batch.sequenceBases),
+        refusal.sqlstate,
+        refusal.message,
+      ],
+    );
+  }
+}
+
+function positionText({ unit }: Refusal, batch: Batch): string {
+  const event = parseEventId(unit.lines[0] ?? '', batch.sequenceBases);
+  return event === null ? '' : formatPosition(advance(startPosition, event));
+}
+
+/** After a batch went through: a halted stream goes on, one with refused rows is degraded. */
+export async function recordState(
+  client: ClientBase,
+  streamId: string,
+  { state, refused }: { state: LockedOffset['state']; refused: number },
+): Promise<void> {
+  if (refused === 0 && state !== 'halted') return;
+  await client.query(
+    `UPDATE afterimage.streams s
+     SET state = CASE WHEN pending.n > 0 THEN 'degraded' ELSE 'active' END,
+         state_code = CASE WHEN pending.n > 0 THEN 'DEAD_LETTERS' END,
+         state_message = CASE WHEN pending.n > 0 THEN pending.n || ' dead letters wait: see afterimage dead-letter list' END,
+         state_since = now()
+     FROM (SELECT count(*) AS n FROM afterimage.dead_letters WHERE stream_id = $1 AND state = 'pending') AS pending
+     WHERE s.id = $1`,
+    [streamId],
+  );
+}
+
+/** Outside the failed transaction: tells why the stream stands. */
+export async function recordHalt(client: ClientBase, streamId: string, code: HaltCode, message: string): Promise<void> {
+  await client.query(
+    `UPDATE afterimage.streams
+     SET state = 'halted', state_code = $2, state_message = $3,
+         state_since = CASE WHEN state = 'halted' AND state_code = $2 THEN state_since ELSE now() END
+     WHERE id = $1`,
+    [streamId, code, message],
+  );
+}

@@ -1,0 +1,42 @@
+import type { ClientBase } from 'pg';
+import { prepareEvents } from '../types/index.js';
+import type { ReadySchema } from './context.js';
+
+/** Events to apply in order under one schema. */
+export interface Run {
+  readonly lines: readonly string[];
+  /** Ordinal of the first line. */
+  readonly firstOrdinal: bigint;
+  readonly sequenceBases: Readonly<Record<string, string>>;
+}
+
+export interface RunResult {
+  readonly events: number;
+  /** Rows without a key that should have been removed but were not there. */
+  readonly missing: number;
+  /** Column → how many of its values the stream lost or bent. */
+  readonly lost: ReadonlyMap<string, number>;
+}
+
+/** Applies events to history and mirror (or history alone) with one statement. Throws what PostgreSQL says; nothing is done then. */
+export async function runEvents(
+  client: ClientBase,
+  ready: ReadySchema,
+  run: Run,
+  parts = { mirror: true },
+): Promise<RunResult> {
+  const { json, nul } = prepareEvents(run.lines);
+  const hasBases = Object.keys(run.sequenceBases).length > 0;
+  const statement = ready.statement({ nul: nul !== null, bases: hasBases }, parts);
+  const values: unknown[] = [json, run.firstOrdinal.toString()];
+  if (nul !== null) values.push(nul);
+  if (hasBases) values.push(JSON.stringify(run.sequenceBases));
+  const { rows } = await client.query<Record<string, number>>({ name: statement.name, text: statement.text, values });
+  const row = rows[0] ?? {};
+  const lost = new Map<string, number>();
+  statement.counted.forEach((name, i) => {
+    const count = row[`lost_${i}`] ?? 0;
+    if (count > 0) lost.set(name, count);
+  });
+  return { events: row['events'] ?? 0, missing: row['missing'] ?? 0, lost };
+}

@@ -1,0 +1,120 @@
+import type { StoredColumn } from '../control/tables.js';
+import { type ReplicaNames, quoteLiteral, quoteName, quoteTable } from '../names.js';
+import { viewExpression } from '../schema/cast.js';
+import { historyRowColumns } from './segment.js';
+
+/** A schema version as the history view needs it. */
+export interface VersionColumns {
+  readonly version: number;
+  /** Quoted, schema-qualified. */
+  readonly segment: string;
+  readonly columns: readonly StoredColumn[];
+}
+
+interface ViewColumn {
+  readonly name: string;
+  readonly origin: string;
+  readonly type: string;
+}
+
+/**
+ * The view's columns: those of the newest version in its order and types, then those that were dropped, under
+ * the last name and type they had. A dropped column whose name is in use again is shown as `name$<version it came with>`.
+ */
+export function viewColumns(versions: readonly VersionColumns[]): ViewColumn[] {
+  const newest = versions.at(-1)?.columns ?? [];
+  const columns = newest.map((c): ViewColumn => ({ name: c.history, origin: c.origin, type: c.postgresType }));
+  const taken = new Set(columns.map((column) => column.name));
+  const seen = new Set(columns.map((column) => column.origin));
+  for (const version of versions.toReversed()) {
+    for (const column of version.columns) {
+      if (seen.has(column.origin)) continue;
+      seen.add(column.origin);
+      const since = column.origin.slice(column.origin.lastIndexOf('@') + 1);
+      const name = taken.has(column.history) ? `${column.history}$${since}` : column.history;
+      taken.add(name);
+      columns.push({ name, origin: column.origin, type: column.postgresType });
+    }
+  }
+  return columns;
+}
+
+/** SELECT over all segments under the newest types; a column that a segment lacks is NULL there. */
+export function historyQuery(versions: readonly VersionColumns[]): string {
+  const columns = viewColumns(versions);
+  const meta = historyRowColumns.map(([name]) => quoteName(name)).join(', ');
+  const segments = new Map<string, VersionColumns>();
+  for (const version of versions) segments.set(version.segment, version);
+  return [...segments.values()]
+    .map(({ segment, columns: own }) => {
+      const byOrigin = new Map(own.map((column) => [column.origin, column]));
+      const values = columns.map(({ name, origin, type }) => {
+        const column = byOrigin.get(origin);
+        const value =
+          column === undefined ? `NULL::${type}` : viewExpression(quoteName(column.history), column.postgresType, type);
+        return `${value} AS ${quoteName(name)}`;
+      });
+      return `SELECT ${[meta, ...values].join(', ')} FROM ${segment}`;
+    })
+    .join('\nUNION ALL\n');
+}
+
+export interface AsOfOptions {
+  readonly names: ReplicaNames;
+  readonly columns: readonly StoredColumn[];
+  /** Mirror names of the key columns; null = rows are matched whole. */
+  readonly key: readonly string[] | null;
+}
+
+/**
+ * The rows of the table as they were, given a condition on history rows `h`: the last event of each key decides;
+ * without a key, each row is there as often as it came more than it went. Rows from before a `truncate` are gone.
+ */
+export function asOfQuery({ names, columns, key }: AsOfOptions, condition: (row: string) => string): string {
+  const history = quoteTable(names.history);
+  const values = columns.map((c) => `${quoteName(c.history)} AS ${quoteName(c.mirror)}`).join(', ');
+  const historyNames = columns.map((c) => quoteName(c.history)).join(', ');
+  const mark = `(SELECT coalesce(max(t.stream_ordinal), 0) FROM ${history} t WHERE t.event_type = 'truncate' AND ${condition('t')})`;
+  const rows = `FROM ${history} h WHERE ${condition('h')} AND h.event_type <> 'truncate' AND h.stream_ordinal > ${mark}`;
+  if (key !== null) {
+    const wanted = new Set(key);
+    const keyList = columns
+      .filter((c) => wanted.has(c.mirror))
+      .map((c) => quoteName(c.history))
+      .join(', ');
+    return (
+      `SELECT ${values} FROM (SELECT DISTINCT ON (${keyList}) h.* ${rows} ORDER BY ${keyList}, h.stream_ordinal DESC) AS newest ` +
+      `WHERE event_type IN ('insert', 'update_after', 'read')`
+    );
+  }
+  const sign = `CASE WHEN h.event_type IN ('insert', 'update_after', 'read') THEN 1 ELSE -1 END`;
+  return (
+    `SELECT ${values} FROM (SELECT ${historyNames}, sum(${sign}) AS stream_ordinal ${rows} GROUP BY ${historyNames}) AS counted, ` +
+    `generate_series(1, counted.stream_ordinal)`
+  );
+}
+
+const byTime = (row: string) => `${row}."timestamp" <= $1`;
+
+/** Up to and with the last event that belongs to one of the transactions, in stream order. */
+function byGtid(history: string): (row: string) => string {
+  const part = (n: number) => `split_part(g, '-', ${n})::numeric`;
+  const last =
+    `(SELECT coalesce(max(e.stream_ordinal), 0) FROM regexp_split_to_table($1, '\\s*,\\s*') AS g ` +
+    `JOIN ${history} e ON e.domain = ${part(1)} AND e.sequence <= ${part(3)})`;
+  return (row) => `${row}.stream_ordinal <= ${last}`;
+}
+
+/** Statements that (re)create the as-of functions under the newest columns. */
+export function asOfStatements(options: AsOfOptions): string[] {
+  const { names, columns } = options;
+  const result = columns.map((c) => `${quoteName(c.mirror)} ${c.postgresType}`).join(', ');
+  const create = (name: string, argument: string, query: string) => [
+    `DROP FUNCTION IF EXISTS ${name}(${argument})`,
+    `CREATE FUNCTION ${name}(${argument}) RETURNS TABLE (${result}) LANGUAGE sql STABLE AS ${quoteLiteral(query)}`,
+  ];
+  return [
+    ...create(quoteTable(names.asOf), 'timestamptz', asOfQuery(options, byTime)),
+    ...create(quoteTable(names.asOfGtid), 'text', asOfQuery(options, byGtid(quoteTable(names.history)))),
+  ];
+}

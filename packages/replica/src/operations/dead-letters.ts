@@ -1,0 +1,217 @@
+import type { ClientBase, Pool } from 'pg';
+import { readySchema } from '../apply/context.js';
+import { runEvents } from '../apply/run.js';
+import { mirrorStatement } from '../apply/statement.js';
+import type { StreamRecord } from '../control/streams.js';
+import { describeError, isRowRefused, sqlState } from '../errors.js';
+import { quoteName, quoteTable } from '../names.js';
+import { applySchemaChange, isInForce } from '../schema/change.js';
+import { targetSchema } from '../schema/target.js';
+import { type SchemaVersion, loadVersion } from '../schema/versions.js';
+import type { TableSettingsProvider } from '../settings.js';
+import { recordState } from '../apply/offset.js';
+import { type CurrentReplica, loadCurrent } from './current.js';
+import { inTransaction } from './transaction.js';
+
+export interface DeadLetter {
+  readonly id: string;
+  readonly streamId: string;
+  readonly source: string;
+  readonly database: string;
+  readonly table: string;
+  readonly partition: number;
+  readonly schemaVersion: number;
+  readonly ordinal: string;
+  readonly position: string;
+  /** One raw event line, or the two of an update joined by a newline. */
+  readonly raw: string;
+  readonly sequenceBases: Record<string, string>;
+  readonly sqlstate: string;
+  readonly message: string;
+  readonly state: 'pending' | 'applied' | 'superseded' | 'discarded';
+  readonly createdAt: Date;
+  readonly resolvedAt: Date | null;
+}
+
+const selectLetters = `
+  SELECT d.id::text, d.stream_id AS "streamId", s.source, s.database_name AS database, s.table_name AS "table", d.partition,
+         d.schema_version AS "schemaVersion", d.ordinal::text, d.position, d.raw, d.sequence_bases AS "sequenceBases",
+         d.sqlstate, d.message, d.state, d.created_at AS "createdAt", d.resolved_at AS "resolvedAt"
+  FROM afterimage.dead_letters d JOIN afterimage.streams s ON s.id = d.stream_id`;
+
+export interface DeadLetterFilter {
+  readonly streamId?: string;
+  /** Default: pending. */
+  readonly state?: DeadLetter['state'] | 'all';
+  /** Default: 100. */
+  readonly limit?: number;
+}
+
+/** Dead letters in stream order, the oldest first. */
+export async function listDeadLetters(
+  pool: Pool,
+  { streamId, state = 'pending', limit = 100 }: DeadLetterFilter = {},
+): Promise<DeadLetter[]> {
+  const { rows } = await pool.query<DeadLetter>(
+    `${selectLetters} WHERE ($1::uuid IS NULL OR d.stream_id = $1) AND ($2 = 'all' OR d.state = $2) ORDER BY d.stream_id, d.ordinal LIMIT $3`,
+    [streamId ?? null, state, limit],
+  );
+  return rows;
+}
+
+/** One dead letter, or undefined. */
+export async function showDeadLetter(pool: Pool, id: string): Promise<DeadLetter | undefined> {
+  const { rows } = await pool.query<DeadLetter>(`${selectLetters} WHERE d.id = $1`, [id]);
+  return rows[0];
+}
+
+/** Gives pending dead letters up for good; returns how many were pending. They stay in the table, raw. */
+export async function discardDeadLetters(pool: Pool, ids: readonly string[]): Promise<number> {
+  return inTransaction(pool, async (client) => {
+    const { rows } = await client.query<{ streamId: string }>(
+      `UPDATE afterimage.dead_letters SET state = 'discarded', resolved_at = now()
+       WHERE id = ANY ($1::bigint[]) AND state = 'pending' RETURNING stream_id AS "streamId"`,
+      [ids],
+    );
+    for (const streamId of new Set(rows.map((row) => row.streamId))) await refreshState(client, streamId);
+    return rows.length;
+  });
+}
+
+/** `degraded` only while dead letters wait. */
+async function refreshState(client: ClientBase, streamId: string): Promise<void> {
+  const { rows } = await client.query<{ state: 'active' | 'degraded' | 'halted' }>(
+    'SELECT state FROM afterimage.streams WHERE id = $1 FOR UPDATE',
+    [streamId],
+  );
+  if (rows[0]?.state === 'degraded') await recordState(client, streamId, { state: 'halted', refused: 0 });
+}
+
+export interface RetryResult {
+  readonly id: string;
+  /** superseded: it is in history now, but newer events had decided the mirror already. */
+  readonly kind: 'applied' | 'superseded' | 'refused' | 'not-pending';
+  readonly message: string | null;
+}
+
+export interface RetryOptions {
+  readonly stream: StreamRecord;
+  readonly settingsOf: TableSettingsProvider;
+  readonly id: string;
+}
+
+/**
+ * Tries one dead letter again, under the settings of now. It enters history at its own place in the stream; the mirror
+ * then takes, for each key it touches, the newest event that history has, so a retry never overwrites newer state.
+ * Retry a stream's letters in order (the order of `listDeadLetters`).
+ */
+export async function retryDeadLetter(pool: Pool, options: RetryOptions): Promise<RetryResult> {
+  const { id } = options;
+  try {
+    return await inTransaction(pool, (client) => retry(client, options));
+  } catch (error) {
+    if (!isRowRefused(error)) throw error;
+    const message = describeError(error);
+    await pool.query('UPDATE afterimage.dead_letters SET message = $2, sqlstate = $3 WHERE id = $1', [
+      id,
+      message,
+      sqlState(error),
+    ]);
+    return { id, kind: 'refused', message };
+  }
+}
+
+async function retry(client: ClientBase, { stream, settingsOf, id }: RetryOptions): Promise<RetryResult> {
+  const locked = await loadCurrent(client, { stream, settingsOf, lock: true });
+  const { rows } = await client.query<DeadLetter>(
+    `${selectLetters} WHERE d.id = $1 AND d.stream_id = $2 AND d.state = 'pending' FOR UPDATE OF d`,
+    [id, stream.id],
+  );
+  const [letter] = rows;
+  if (letter === undefined)
+    return { id, kind: 'not-pending', message: 'there is no such pending dead letter for this stream' };
+  const recorded = await loadVersion(client, stream.id, letter.schemaVersion);
+  const current = await underNewSettings(client, stream, locked);
+  const base = recorded === null || recorded.fingerprint === current.version.fingerprint ? current.version : recorded;
+  const target = targetSchema(base.fields, { ...current.settings, key: null });
+  const lines = letter.raw.split('\n');
+  const run = { lines, firstOrdinal: BigInt(letter.ordinal), sequenceBases: letter.sequenceBases };
+  await runEvents(client, readySchema(base, target, current.names), run, { mirror: false });
+  const newer = await refreshMirror(client, current, BigInt(letter.ordinal), lines.length);
+  const kind = newer ? 'superseded' : 'applied';
+  await client.query(`UPDATE afterimage.dead_letters SET state = $2, resolved_at = now() WHERE id = $1`, [id, kind]);
+  await refreshState(client, stream.id);
+  return { id, kind, message: null };
+}
+
+/** Settings may have changed since (a column's type, say, because of this very letter): then a new schema version comes first. */
+async function underNewSettings(
+  client: ClientBase,
+  stream: StreamRecord,
+  current: CurrentReplica,
+): Promise<CurrentReplica> {
+  const { settings, names, version: before } = current;
+  const target = targetSchema(before.fields, settings);
+  if (isInForce(before, target, before.fingerprint)) return { ...current, target };
+  const { rows } = await client.query<{ ordinal: string; gtid: string; file: number }>(
+    `SELECT o.ordinal, v.source_gtid AS gtid, v.file_version AS file FROM afterimage.offsets o
+     JOIN afterimage.schema_versions v ON v.stream_id = o.stream_id AND v.version = $2 WHERE o.stream_id = $1 ORDER BY o.ordinal DESC LIMIT 1`,
+    [stream.id, before.version],
+  );
+  const [at] = rows;
+  const version = await applySchemaChange(client, {
+    batch: {
+      stream: { id: stream.id, source: stream.source, database: stream.database, table: stream.table },
+      schema: {
+        fingerprint: before.fingerprint,
+        fields: [...before.fields],
+        version: at?.file ?? 1,
+        gtid: at?.gtid ?? '0-0-0',
+      },
+      firstOrdinal: (BigInt(at?.ordinal ?? '0') + 1n).toString(),
+      firstTimestamp: 0,
+    },
+    current: before,
+    target,
+    settings,
+    names,
+  });
+  await client.query('UPDATE afterimage.offsets SET schema_version = $2 WHERE stream_id = $1', [
+    stream.id,
+    version.version,
+  ]);
+  return { settings, names, version, target };
+}
+
+/** Brings the mirror in line with history for what events [ordinal, ordinal + count) touch; returns whether newer events decide. */
+async function refreshMirror(
+  client: ClientBase,
+  current: CurrentReplica,
+  ordinal: bigint,
+  count: number,
+): Promise<boolean> {
+  const { names, version, target } = current;
+  const history = quoteTable(names.history);
+  const values = version.columns.map((column, i) => `h.${quoteName(column.history)} AS v${i}`).join(', ');
+  const between = `stream_ordinal BETWEEN ${ordinal} AND ${ordinal + BigInt(count) - 1n}`;
+  const alive = `h.stream_ordinal > (SELECT coalesce(max(stream_ordinal), 0) FROM ${history} WHERE event_type = 'truncate')`;
+  const touched =
+    version.key === null
+      ? `h.${between}`
+      : `(${keyList(version, 'h')}) IN (SELECT ${keyList(version, 't')} FROM ${history} t WHERE t.${between})`;
+  const events = `SELECT h.event_type, h.stream_ordinal, ${values} FROM ${history} h WHERE ${touched} AND ${alive}`;
+  await client.query(mirrorStatement({ names, version, columns: target.columns }, events));
+  if (version.key === null) return false;
+  const { rows } = await client.query<{ newest: string | null }>(
+    `SELECT max(e.stream_ordinal) AS newest FROM (${events}) AS e`,
+  );
+  return BigInt(rows[0]?.newest ?? '0') >= ordinal + BigInt(count);
+}
+
+function keyList(version: SchemaVersion, row: string): string {
+  const key = new Set(version.key);
+  return version.columns
+    .filter((column) => key.has(column.mirror))
+    .map((column) => `${row}.${quoteName(column.history)}`)
+    .join(', ');
+}

@@ -1,0 +1,206 @@
+import type { ClientBase } from 'pg';
+import type { Batch } from '@afterimage/change-events';
+import type { SchemaStep } from '../control/tables.js';
+import { StreamHalted, describeError, isTransient, sqlState } from '../errors.js';
+import { createSegmentStatements, historyRowColumns } from '../history/segment.js';
+import { asOfStatements, historyQuery } from '../history/view.js';
+import { type ReplicaNames, quoteName, quoteTable, segmentName } from '../names.js';
+import type { TableSettings } from '../settings.js';
+import { createSchema, makeChange, storeColumns } from './ddl.js';
+import { type Change, planSchemaChange } from './plan.js';
+import type { TargetSchema } from './target.js';
+import { type SchemaVersion, loadVersions } from './versions.js';
+
+export interface SchemaChange {
+  readonly batch: Pick<Batch, 'stream' | 'schema' | 'firstOrdinal' | 'firstTimestamp'>;
+  readonly current: SchemaVersion | null;
+  readonly target: TargetSchema;
+  readonly settings: TableSettings;
+  readonly names: ReplicaNames;
+}
+
+/** Whether `current` is what the batch's fields and the settings of now ask for. */
+export function isInForce(current: SchemaVersion, target: TargetSchema, fingerprint: string): boolean {
+  if (current.fingerprint !== fingerprint) return false;
+  const wanted = target.columns.map((c) => [c.name, c.mappedType, c.sourceType, c.unreliable]);
+  const there = current.columns.map((c) => [c.name, c.mappedType, c.sourceType, c.unreliable]);
+  return JSON.stringify([wanted, target.key]) === JSON.stringify([there, current.key]);
+}
+
+/**
+ * Brings mirror and history to the batch's schema and records the new version: all inside the caller's transaction,
+ * before any row that needs it. Throws StreamHalted when the operator has to decide or PostgreSQL refuses.
+ */
+export async function applySchemaChange(client: ClientBase, change: SchemaChange): Promise<SchemaVersion> {
+  try {
+    return await changeSchema(client, change);
+  } catch (error) {
+    if (error instanceof StreamHalted || isTransient(error)) throw error;
+    throw refusal(change.names, error);
+  }
+}
+
+function refusal(names: ReplicaNames, error: unknown): StreamHalted {
+  const mirror = `${names.mirror.schema}.${names.mirror.table}`;
+  const why = describeError(error);
+  switch (sqlState(error)) {
+    case '42501':
+      return new StreamHalted(
+        'PRIVILEGE_MISSING',
+        `the writer's role may not change ${mirror} or its history: ${why}`,
+        error,
+      );
+    case '42P07':
+    case '42939':
+      return new StreamHalted(
+        'MIRROR_NAME_TAKEN',
+        `cannot create ${mirror} or its history: ${why}. Drop what is there, or set "as" for this table.`,
+        error,
+      );
+    default:
+      return new StreamHalted(
+        'SCHEMA_REFUSED',
+        `schema change of ${mirror} refused: ${why}. It is tried again by itself; resolve the cause.`,
+        error,
+      );
+  }
+}
+
+async function changeSchema(client: ClientBase, change: SchemaChange): Promise<SchemaVersion> {
+  const { batch, current, target, settings, names } = change;
+  const changes = planSchemaChange(current, target, settings.rename);
+  const { steps, widened } = await changeMirror(client, change, changes);
+
+  const version = (current?.version ?? 0) + 1;
+  const columns = storeColumns({ version, target: target.columns, before: current?.columns ?? [], changes, widened });
+  const shape = (list: typeof columns) => JSON.stringify(list.map((c) => [c.history, c.postgresType, c.origin]));
+  const isNewShape = current === null || shape([...current.columns]) !== shape(columns);
+  const segment = isNewShape ? quoteTable(segmentName(names, version)) : current.segment;
+  const next: SchemaVersion = {
+    version,
+    fingerprint: batch.schema.fingerprint,
+    fields: batch.schema.fields,
+    columns,
+    key: target.key,
+    segment,
+  };
+  if (isNewShape) await createSegment(client, change, next);
+
+  const recreated = changes.some(({ kind }) => kind === 'recreate');
+  await recordVersion(client, change, next, { steps, recreated });
+  await recordUnreliable(client, batch.stream.id, next);
+  if (isNewShape) await replaceView(client, names, await loadVersions(client, batch.stream.id));
+  for (const statement of asOfStatements({ names, columns, key: target.key })) await client.query(statement);
+  if (recreated) await markTruncate(client, change, segment);
+  return next;
+}
+
+async function changeMirror(
+  client: ClientBase,
+  change: SchemaChange,
+  changes: readonly Change[],
+): Promise<{ steps: SchemaStep[]; widened: Set<string> }> {
+  const { target, settings, names } = change;
+  const ddl = { names, columns: target.columns, timeZone: settings.types.timeZone };
+  const steps: SchemaStep[] = [];
+  const widened = new Set<string>();
+  for (const one of changes) {
+    const made = await makeChange(client, one, ddl);
+    steps.push(...made.steps);
+    if (made.widened && one.kind === 'retype') widened.add(one.to.name);
+  }
+  if (steps.length === 0)
+    steps.push({ kind: 'unchanged', column: null, detail: 'same columns and types in PostgreSQL', statement: null });
+  return { steps, widened };
+}
+
+async function createSegment(
+  client: ClientBase,
+  { names, settings }: SchemaChange,
+  next: SchemaVersion,
+): Promise<void> {
+  const key = new Set(next.key);
+  const indexKey =
+    settings.historyIndex === 'key' && next.key !== null
+      ? next.columns.filter((c) => key.has(c.mirror)).map((c) => c.history)
+      : null;
+  const statements = [
+    ...(await createSchema(client, names.history.schema)),
+    ...createSegmentStatements({ names, segment: segmentName(names, next.version), columns: next.columns, indexKey }),
+  ];
+  for (const statement of statements) await client.query(statement);
+}
+
+async function recordVersion(
+  client: ClientBase,
+  change: SchemaChange,
+  next: SchemaVersion,
+  made: { steps: SchemaStep[]; recreated: boolean },
+): Promise<void> {
+  const { batch } = change;
+  await client.query(
+    `INSERT INTO afterimage.schema_versions
+       (stream_id, version, fingerprint, fields, columns, key, first_ordinal, source_gtid, file_version, segment, steps, recreated)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+    [
+      batch.stream.id,
+      next.version,
+      next.fingerprint,
+      JSON.stringify(next.fields),
+      JSON.stringify(next.columns),
+      JSON.stringify(next.key),
+      batch.firstOrdinal,
+      batch.schema.gtid,
+      batch.schema.version,
+      next.segment,
+      JSON.stringify(made.steps),
+      made.recreated,
+    ],
+  );
+}
+
+async function recordUnreliable(client: ClientBase, streamId: string, { columns }: SchemaVersion): Promise<void> {
+  const unreliable = columns.filter((column) => column.unreliable !== null);
+  await client.query('DELETE FROM afterimage.unreliable_columns WHERE stream_id = $1 AND column_name <> ALL ($2)', [
+    streamId,
+    unreliable.map((column) => column.name),
+  ]);
+  await client.query(
+    `INSERT INTO afterimage.unreliable_columns (stream_id, column_name, reason)
+     SELECT $1, name, reason FROM unnest($2::text[], $3::text[]) AS u(name, reason)
+     ON CONFLICT (stream_id, column_name) DO UPDATE SET reason = excluded.reason`,
+    [streamId, unreliable.map((column) => column.name), unreliable.map((column) => column.unreliable)],
+  );
+}
+
+/** A view can take new columns at its end in place; anything else needs a new one, with the grants of the old. */
+async function replaceView(client: ClientBase, names: ReplicaNames, versions: readonly SchemaVersion[]): Promise<void> {
+  const view = quoteTable(names.history);
+  const query = historyQuery(versions);
+  await client.query('SAVEPOINT replace_view');
+  try {
+    await client.query(`CREATE OR REPLACE VIEW ${view} AS ${query}`);
+    await client.query('RELEASE SAVEPOINT replace_view');
+  } catch (error) {
+    if (sqlState(error) !== '42P16') throw error; // invalid_table_definition: columns would change
+    await client.query('ROLLBACK TO SAVEPOINT replace_view');
+    const { rows } = await client.query<{ grant: string }>(
+      `SELECT format('GRANT %s ON %s TO %s', privilege_type, c.oid::regclass, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END) AS grant
+       FROM pg_class c, aclexplode(c.relacl) WHERE c.oid = $1::regclass AND grantee <> c.relowner`,
+      [view],
+    );
+    await client.query(`DROP VIEW ${view}`);
+    await client.query(`CREATE VIEW ${view} AS ${query}`);
+    for (const { grant } of rows) await client.query(grant);
+  }
+}
+
+/** A history row that says: all rows from before are gone. */
+async function markTruncate(client: ClientBase, { batch }: SchemaChange, segment: string): Promise<void> {
+  const [domain = '0', serverId = '0', sequence = '0'] = batch.schema.gtid.split('-');
+  const columns = historyRowColumns.map(([name]) => quoteName(name)).join(', ');
+  await client.query(
+    `INSERT INTO ${segment} (${columns}) VALUES ($1::bigint - 1, $2, $3, $4, 0, to_timestamp($5), 'truncate')`,
+    [batch.firstOrdinal, domain, serverId, sequence, batch.firstTimestamp],
+  );
+}

@@ -1,0 +1,142 @@
+import type { ClientBase } from 'pg';
+import type { SchemaStep, StoredColumn } from '../control/tables.js';
+import { sqlState } from '../errors.js';
+import { type ReplicaNames, fitName, quoteName, quoteTable } from '../names.js';
+import { castExpression } from './cast.js';
+import { type Change, describeChange } from './plan.js';
+import type { TargetColumn } from './target.js';
+
+export interface MirrorDdl {
+  readonly names: ReplicaNames;
+  readonly columns: readonly TargetColumn[];
+  /** Time zone of the MaxScale host, for timestamp ↔ timestamptz. */
+  readonly timeZone: string;
+}
+
+/**
+ * Makes one planned change to the mirror and returns what was done, statement included. A type change that an
+ * existing value does not survive widens the column to text instead of losing it; `types` then says text.
+ */
+export async function makeChange(
+  client: ClientBase,
+  change: Change,
+  ddl: MirrorDdl,
+): Promise<{ steps: SchemaStep[]; widened: boolean }> {
+  if (change.kind === 'retype') return retype(client, change, ddl);
+  const statements = await statementsFor(client, change, ddl);
+  for (const statement of statements) await client.query(statement);
+  return { steps: [describeChange(change, statements.join('; ') || null)], widened: false };
+}
+
+async function statementsFor(
+  client: ClientBase,
+  change: Exclude<Change, { kind: 'retype' }>,
+  ddl: MirrorDdl,
+): Promise<string[]> {
+  const mirror = quoteTable(ddl.names.mirror);
+  switch (change.kind) {
+    case 'create': {
+      const columns = ddl.columns.map((c) => `${quoteName(c.mirror)} ${c.mappedType}`).join(', ');
+      return [...(await createSchema(client, ddl.names.mirror.schema)), `CREATE TABLE ${mirror} (${columns})`];
+    }
+    case 'recreate':
+      return [`TRUNCATE ${mirror}`];
+    case 'unkey':
+      return unkeyStatements(ddl.names, change.key);
+    case 'drop':
+      return [`ALTER TABLE ${mirror} DROP COLUMN ${quoteName(change.column.mirror)}`];
+    case 'rename':
+      return [`ALTER TABLE ${mirror} RENAME COLUMN ${quoteName(change.from.mirror)} TO ${quoteName(change.to.mirror)}`];
+    case 'add':
+      return [`ALTER TABLE ${mirror} ADD COLUMN ${quoteName(change.column.mirror)} ${change.column.mappedType}`];
+    case 'rekey':
+      return [identityStatement(ddl, change.key)];
+    case 'reorder':
+      return [];
+  }
+}
+
+/** CREATE SCHEMA only where it is missing: IF NOT EXISTS asks for the privilege even when it exists. */
+export async function createSchema(client: ClientBase, schema: string): Promise<string[]> {
+  const { rowCount } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [schema]);
+  return rowCount === 0 ? [`CREATE SCHEMA ${quoteName(schema)}`] : [];
+}
+
+const keyName = (names: ReplicaNames) => fitName(names.mirror.table, '_pkey');
+const rowIndexName = (names: ReplicaNames) => fitName(names.mirror.table, '_row_hash');
+
+function unkeyStatements(names: ReplicaNames, key: readonly string[] | null): string[] {
+  const mirror = quoteTable(names.mirror);
+  if (key === null)
+    return [`DROP INDEX IF EXISTS ${quoteTable({ schema: names.mirror.schema, table: rowIndexName(names) })}`];
+  return [
+    `ALTER TABLE ${mirror} DROP CONSTRAINT IF EXISTS ${quoteName(keyName(names))}`,
+    ...key.map((column) => `ALTER TABLE ${mirror} ALTER COLUMN ${quoteName(column)} DROP NOT NULL`),
+  ];
+}
+
+function identityStatement({ names, columns }: MirrorDdl, key: readonly string[] | null): string {
+  const mirror = quoteTable(names.mirror);
+  if (key === null) return `CREATE INDEX ${quoteName(rowIndexName(names))} ON ${mirror} (${rowHash('', columns)})`;
+  return `ALTER TABLE ${mirror} ADD CONSTRAINT ${quoteName(keyName(names))} PRIMARY KEY (${key.map(quoteName).join(', ')})`;
+}
+
+/** An immutable hash of a whole row, the same expression in the index and in the statements that look rows up. */
+export function rowHash(table: string, columns: readonly Pick<TargetColumn, 'mirror' | 'mapping'>[]): string {
+  const prefix = table === '' ? '' : `${table}.`;
+  const values = columns.map((c) => identityOf(prefix + quoteName(c.mirror), c));
+  return `hash_record_extended(ROW(${values.join(', ')}), 0)`;
+}
+
+/** A column as it enters comparisons of whole rows: types that PostgreSQL cannot hash are compared as text. */
+export function identityOf(ref: string, column: Pick<TargetColumn, 'mapping'>): string {
+  return column.mapping.identity ? ref : `${ref}::text`;
+}
+
+async function retype(
+  client: ClientBase,
+  change: Extract<Change, { kind: 'retype' }>,
+  ddl: MirrorDdl,
+): Promise<{ steps: SchemaStep[]; widened: boolean }> {
+  const ref = quoteName(change.to.mirror);
+  const alter = (type: string, using: string) =>
+    `ALTER TABLE ${quoteTable(ddl.names.mirror)} ALTER COLUMN ${ref} TYPE ${type} USING ${using}`;
+  const statement = alter(change.to.mappedType, castExpression(ref, change.from, change.to, ddl.timeZone));
+  await client.query('SAVEPOINT retype');
+  try {
+    await client.query(statement);
+    await client.query('RELEASE SAVEPOINT retype');
+    return { steps: [describeChange(change, statement)], widened: false };
+  } catch (error) {
+    // 22: a value does not fit; 42846, 42804: there is no such cast. All else is for the operator.
+    if (!/^22|^42846$|^42804$/.test(sqlState(error) ?? '')) throw error;
+    await client.query('ROLLBACK TO SAVEPOINT retype');
+    const widen = alter('text', `${ref}::text`);
+    await client.query(widen);
+    const detail = `${change.from.postgresType} → text, because an existing value does not fit ${change.to.mappedType}`;
+    return { steps: [{ kind: 'widen', column: change.to.name, detail, statement: widen }], widened: true };
+  }
+}
+
+/** The columns of the new version as they are after its changes. */
+export function storeColumns(options: {
+  readonly version: number;
+  readonly target: readonly TargetColumn[];
+  readonly before: readonly StoredColumn[];
+  readonly changes: readonly Change[];
+  readonly widened: ReadonlySet<string>;
+}): StoredColumn[] {
+  const { version, target, before, changes, widened } = options;
+  const former = new Map(before.map((column) => [column.name, column]));
+  for (const change of changes) if (change.kind === 'rename') former.set(change.to.name, change.from);
+  return target.map(({ mapping: _, ...column }): StoredColumn => {
+    const from = former.get(column.name);
+    const keepsWidened =
+      from !== undefined && from.mappedType === column.mappedType && from.postgresType !== from.mappedType;
+    return {
+      ...column,
+      origin: from?.origin ?? `${column.name}@${version}`,
+      postgresType: widened.has(column.name) || keepsWidened ? 'text' : column.mappedType,
+    };
+  });
+}
