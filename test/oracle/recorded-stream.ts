@@ -108,23 +108,20 @@ interface EventPlace {
 }
 
 const twoTo32 = 2n ** 32n;
-const twoTo30 = 2n ** 30n;
 
-/** Where an event stands; null for one that came before. The 32-bit numbers on the line are made whole again. */
+/**
+ * Where an event stands; null for a repetition. Sequences come modulo 2^32, so what lies less than 2^31 ahead of
+ * the last one (counting round) is newer, and anything else is older.
+ */
 function placeOf(members: ReadonlyMap<string, Json>, progress: ReadonlyMap<bigint, EventPlace>): EventPlace | null {
   const unsigned = (name: string) => BigInt.asUintN(32, BigInt(numberTextOf(members.get(name))));
   const domain = unsigned('domain');
+  const place = { domain, serverId: unsigned('server_id'), eventNumber: unsigned('event_number') };
   const last = progress.get(domain);
-  let sequence = unsigned('sequence');
-  if (last !== undefined) {
-    sequence += (last.sequence / twoTo32) * twoTo32;
-    // Repetitions go back a little; a number that falls by a quarter of its range has come round.
-    if (last.sequence - sequence > twoTo30) sequence += twoTo32;
-  }
-  const eventNumber = unsigned('event_number');
-  const isAfter =
-    last === undefined || sequence > last.sequence || (sequence === last.sequence && eventNumber > last.eventNumber);
-  return isAfter ? { domain, serverId: unsigned('server_id'), sequence, eventNumber } : null;
+  if (last === undefined) return { ...place, sequence: unsigned('sequence') };
+  const ahead = BigInt.asIntN(32, unsigned('sequence') - (last.sequence % twoTo32));
+  const isNewer = ahead > 0n || (ahead === 0n && place.eventNumber > last.eventNumber);
+  return isNewer ? { ...place, sequence: last.sequence + ahead } : null;
 }
 
 function readEvent(

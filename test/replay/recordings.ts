@@ -1,0 +1,67 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { type OracleStream, readRecordedStream } from '../oracle/recorded-stream.js';
+
+/** What a real MaxScale sent on one connection. */
+export interface Recording {
+  /** `folder/case`, as in test/fixtures/transcripts. */
+  readonly name: string;
+  readonly bytes: Buffer;
+  readonly expected: OracleStream;
+  /** Columns that identify a row, for the configuration; null = rows are matched whole. */
+  readonly key: readonly string[] | null;
+}
+
+const folders = ['2-types', '2-types-show-create', '3-dml', '4-ddl', '5-resume', '6-ops', '7-extra'];
+const transcripts = new URL('../fixtures/transcripts/', import.meta.url);
+const suffix = '.recv.bin';
+
+/** Keys of the tables that are not identified by `id`. */
+const keys: Readonly<Record<string, readonly string[] | null>> = {
+  'dml.nopk': null,
+  'dml.comp_pk': ['b', 'a'],
+  'dml.MixedCase': ['Id'],
+  'dml.reserved2': ['domain_'],
+  'dml.dupsan': null,
+  // Created anew with other columns halfway: no key fits both.
+  'ddl.drop_create_diff': null,
+  // Without a primary key for a while.
+  'ddl.drop_pk': null,
+  'ddl.add_pk': null,
+};
+
+/** Every recording that holds a table's stream. */
+export async function readRecordings(): Promise<Recording[]> {
+  const lists = await Promise.all(folders.map((folder) => readFolder(folder)));
+  return lists.flat();
+}
+
+async function readFolder(folder: string): Promise<Recording[]> {
+  const files = (await readdir(new URL(folder, transcripts))).filter((file) => file.endsWith(suffix)).sort();
+  const recordings = await Promise.all(
+    files.map(async (file): Promise<Recording> => {
+      const bytes = await readFile(new URL(`${folder}/${file}`, transcripts));
+      const expected = readRecordedStream(bytes);
+      const table = `${expected.database}.${expected.table}`;
+      const key = Object.hasOwn(keys, table) ? (keys[table] ?? null) : ['id'];
+      return { name: `${folder}/${file.slice(0, -suffix.length)}`, bytes, expected, key };
+    }),
+  );
+  return recordings.filter((recording) => recording.expected.table !== '');
+}
+
+/**
+ * Recordings of the same table cannot come from one source. Gives sources `r0`, `r1`, … each of which has no table
+ * twice.
+ */
+export function spreadOverSources(recordings: readonly Recording[]): Map<string, Recording[]> {
+  const sources = new Map<string, Recording[]>();
+  const seen = new Map<string, number>();
+  for (const recording of recordings) {
+    const table = `${recording.expected.database}.${recording.expected.table}`;
+    const count = seen.get(table) ?? 0;
+    seen.set(table, count + 1);
+    const source = `r${count}`;
+    sources.set(source, [...(sources.get(source) ?? []), recording]);
+  }
+  return sources;
+}

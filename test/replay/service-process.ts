@@ -1,0 +1,38 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+/** A reader or writer as a process of its own, from the built code, as in production. */
+export class ServiceProcess {
+  readonly #child: ChildProcess;
+  #output = '';
+
+  constructor(app: 'reader' | 'writer', configPath: string) {
+    const main = fileURLToPath(new URL(`../../apps/${app}/dist/main.js`, import.meta.url));
+    this.#child = spawn(process.execPath, [main, '--config', configPath], { stdio: ['ignore', 'pipe', 'pipe'] });
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        this.#output = (this.#output + text).slice(-20_000);
+      });
+    }
+  }
+
+  /** The end of what it wrote, for the message of a test that failed. */
+  get output(): string {
+    return this.#output;
+  }
+
+  get ended(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  /** Ends it in good order; resolves with its exit code. */
+  async stop(): Promise<number | null> {
+    if (!this.ended) {
+      const exited = once(this.#child, 'exit');
+      this.#child.kill('SIGTERM');
+      await exited;
+    }
+    return this.#child.exitCode;
+  }
+}
