@@ -6,7 +6,8 @@ export const settings: TypeSettings = { timeZone: 'UTC', zeroDates: 'null', nulC
 
 export interface Converted {
   readonly text: string | null;
-  readonly lost: boolean | null;
+  /** '1' when counted as lost or bent. */
+  readonly lost: '0' | '1';
 }
 
 /** What PostgreSQL makes of column `v` of raw event lines, as text, in their order. */
@@ -16,12 +17,14 @@ export async function convertLines(pool: Pool, mapping: ColumnMapping, lines: re
   const client = await pool.connect();
   try {
     await client.query(`SET TimeZone = 'UTC'`);
-    const { rows } = await client.query<Converted>(
-      `SELECT (s.value)::text AS text, s.lost FROM (SELECT o, ${mapping.value('"v"', nul === null ? null : '$2::text')} AS value, ${lost} AS lost
-       FROM ROWS FROM (json_to_recordset($1::json) AS ("v" ${mapping.jsonType})) WITH ORDINALITY AS r("v", o)) s
+    const { rows } = await client.query<Converted>({
+      text: `SELECT s.value AS text, coalesce(s.lost, false)::int AS lost
+       FROM (SELECT o, ${mapping.value('"v"', nul === null ? null : '$2::text')} AS value, ${lost} AS lost
+         FROM ROWS FROM (json_to_recordset($1::json) AS ("v" ${mapping.jsonType})) WITH ORDINALITY AS r("v", o)) s
        WHERE pg_typeof(s.value) = '${mapping.postgresType.replaceAll("'", "''")}'::regtype ORDER BY o`,
-      nul === null ? [json] : [json, nul],
-    );
+      values: nul === null ? [json] : [json, nul],
+      types: { getTypeParser: () => (text: string) => text },
+    });
     return rows;
   } finally {
     client.release();

@@ -42,7 +42,7 @@ const paddedBytes: Rule = (literal, type) => {
 };
 
 const enumerated: Rule = (literal, type, labelled) => {
-  const label = literal === '0' ? '' : asWritten(literal, type, labelled) ?? '';
+  const label = literal === '0' ? '' : (asWritten(literal, type, labelled) ?? '');
   return labelled ? label : String(labelsOf(type).indexOf(label) + 1);
 };
 
@@ -51,7 +51,10 @@ const bitmap: Rule = (literal, type, labelled) => {
   if (labelled || value === '') {
     return labelled ? value : '0';
   }
-  return value.split(',').reduce((bits, label) => bits + 2n ** BigInt(labelsOf(type).indexOf(label)), 0n).toString();
+  return value
+    .split(',')
+    .reduce((bits, label) => bits + 2n ** BigInt(labelsOf(type).indexOf(label)), 0n)
+    .toString();
 };
 
 function labelsOf(type: string): string[] {
@@ -66,25 +69,55 @@ const JSONB: Readonly<Record<string, string>> = {
 };
 
 const RULES: Readonly<Record<string, Rule>> = {
-  tinyint: integer, boolean: integer, smallint: integer, mediumint: integer, int: integer, integer, bigint: integer,
-  int1: integer, int8: integer, middleint: integer, year: integer,
-  decimal, numeric: decimal, dec: decimal, fixed: decimal,
-  float, double, real: double,
-  date: moment, datetime: moment,
+  tinyint: integer,
+  boolean: integer,
+  smallint: integer,
+  mediumint: integer,
+  int: integer,
+  integer,
+  bigint: integer,
+  int1: integer,
+  int8: integer,
+  middleint: integer,
+  year: integer,
+  decimal,
+  numeric: decimal,
+  dec: decimal,
+  fixed: decimal,
+  float,
+  double,
+  real: double,
+  date: moment,
+  datetime: moment,
   timestamp: (literal, type, labelled) => {
     const time = moment(literal, type, labelled);
     return time === null ? null : `${time}+00`;
   },
   time: asWritten,
   char: (literal, type, labelled) => (text(literal, type, labelled) ?? '').replace(/ +$/, ''),
-  national: text, character: text, varchar: text, long: text, tinytext: text, text, mediumtext: text, longtext: text,
-  tinyblob: bytes, blob: bytes, mediumblob: bytes, longblob: bytes, varbinary: bytes, binary: paddedBytes,
-  enum: enumerated, set: bitmap,
+  national: text,
+  character: text,
+  varchar: text,
+  long: text,
+  tinytext: text,
+  text,
+  mediumtext: text,
+  longtext: text,
+  tinyblob: bytes,
+  blob: bytes,
+  mediumblob: bytes,
+  longblob: bytes,
+  varbinary: bytes,
+  binary: paddedBytes,
+  enum: enumerated,
+  set: bitmap,
   bit: (literal, type) => {
     const length = Number(/\d+/.exec(type)?.[0]);
     const digits = literal.startsWith('b') ? literal.slice(2, -1) : BigInt(literal).toString(2);
     return digits.padStart(length, '0');
   },
   json: (literal) => JSONB[literal] ?? 'no rule',
-  uuid: asWritten, inet6: asWritten, inet4: asWritten,
+  uuid: asWritten,
+  inet6: asWritten,
+  inet4: asWritten,
 };

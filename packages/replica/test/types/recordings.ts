@@ -40,7 +40,9 @@ export function readRecordings(folder: '2-types' | '2-types-show-create'): Recor
     if (field === undefined) {
       throw new Error(`no column v in ${folder}/${name}`);
     }
-    const literals = lines.map((line) => rows[(Number(/"id": (\d+)/.exec(line)?.[1]) % 1000) - 1]?.[0] ?? 'unknown row');
+    const literals = lines.map(
+      (line) => rows[(Number(/"id": (\d+)/.exec(line)?.[1]) % 1000) - 1]?.[0] ?? 'unknown row',
+    );
     return {
       name,
       type,
