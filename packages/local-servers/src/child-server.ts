@@ -24,30 +24,37 @@ export interface ChildServer {
   stop(signal: NodeJS.Signals): Promise<void>;
 }
 
-/**
- * Ends the server when the starting process is gone, however it went (SIGKILL included): it waits for the end of
- * a pipe that only the starting process holds. So no exit hook is needed, and none gets in the way of the
- * application's own signal handling.
- */
+/** Waits for the end of its standard input, then ends a process and removes a folder. */
 const watchScript = `
 cat >/dev/null
-kill -INT "$1" 2>/dev/null
+kill -"$1" "$2" 2>/dev/null
 n=0
-while kill -0 "$1" 2>/dev/null && [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); done
-kill -KILL "$1" 2>/dev/null
-rm -rf -- "$2"`;
+while kill -0 "$2" 2>/dev/null && [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); done
+kill -KILL "$2" 2>/dev/null
+[ -z "$3" ] || rm -rf -- "$3"`;
 
-function startWatch(pid: number, temporaryDirectory: string): ChildProcess {
-  const watch = spawn('/bin/sh', ['-c', watchScript, 'sh', String(pid), temporaryDirectory], {
-    cwd: '/',
-    detached: true,
-    stdio: ['pipe', 'ignore', 'ignore'],
-  });
+export interface WatchOptions {
+  /** Default: SIGTERM. After 10 seconds follows SIGKILL. */
+  readonly signal?: 'SIGTERM' | 'SIGINT';
+  /** Removed when the process has ended. */
+  readonly temporaryDirectory?: string;
+}
+
+/**
+ * Ends `child` when this process is gone, however it went (SIGKILL included): a shell waits for the end of a pipe
+ * that only this process holds. So no exit hook is needed, and none gets in the way of the application's own
+ * signal handling. The shell ends with the child, and neither keeps this process alive.
+ */
+export function endWithThisProcess(child: ChildProcess, options: WatchOptions = {}): void {
+  if (child.pid === undefined) return;
+  const { signal = 'SIGTERM', temporaryDirectory = '' } = options;
+  const args = ['-c', watchScript, 'sh', signal.slice('SIG'.length), String(child.pid), temporaryDirectory];
+  const watch = spawn('/bin/sh', args, { cwd: '/', detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
   watch.on('error', () => undefined);
   watch.stdin?.on('error', () => undefined);
   if (watch.stdin instanceof Socket) watch.stdin.unref();
   watch.unref();
-  return watch;
+  child.once('exit', () => endWatch(watch));
 }
 
 function endWatch(watch: ChildProcess): void {
@@ -84,8 +91,7 @@ export async function startChildServer(command: ServerCommand): Promise<ChildSer
     child.once('exit', () => resolve());
     child.once('error', () => resolve());
   });
-  const watch = child.pid === undefined ? undefined : startWatch(child.pid, command.temporaryDirectory);
-  void exited.then(() => watch && endWatch(watch));
+  endWithThisProcess(child, { signal: 'SIGINT', temporaryDirectory: command.temporaryDirectory });
 
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
     if (child.exitCode === null && child.signalCode === null) child.kill(signal);

@@ -1,0 +1,56 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import { endWithThisProcess } from '@afterimage/local-servers';
+import { resolveConfigPath } from '@afterimage/service';
+import { CommandError } from './failures.js';
+
+export type AppName = 'reader' | 'writer';
+
+/** The built entry of an app. Apps run as processes of their own; none of their code is imported. */
+export function locateApp(name: AppName): string {
+  const folder = dirname(createRequire(import.meta.url).resolve(`@afterimage/${name}/package.json`));
+  const entry = join(folder, 'dist', 'main.js');
+  if (!existsSync(entry)) throw new CommandError(`the ${name} is not built: run \`npm run build\``);
+  return entry;
+}
+
+/**
+ * Starts apps in the foreground and waits for them. Signals are passed on (the apps run in a session of their own,
+ * so that a Ctrl-C reaches them once); when one ends by itself the others are told to stop. Resolves with the
+ * highest exit code.
+ */
+export async function runApps(
+  name: AppName,
+  count: number,
+  options: { config?: string; pretty?: boolean },
+): Promise<number> {
+  const args = [
+    locateApp(name),
+    '--config',
+    resolve(resolveConfigPath(options.config)),
+    ...(options.pretty === true ? ['--pretty'] : []),
+  ];
+  const children = Array.from({ length: count }, () => startForeground(args));
+  const stopAll = (signal: NodeJS.Signals) => {
+    for (const child of children) child.kill(signal);
+  };
+  const relay = (signal: NodeJS.Signals) => stopAll(signal === 'SIGHUP' ? 'SIGTERM' : signal);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, relay);
+  const codes = await Promise.all(
+    children.map(async (child) => {
+      const [code] = (await once(child, 'exit')) as [number | null];
+      stopAll('SIGTERM');
+      return code ?? 1;
+    }),
+  );
+  return Math.max(...codes);
+}
+
+function startForeground(args: readonly string[]): ChildProcess {
+  const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', 'inherit', 'inherit'] });
+  endWithThisProcess(child);
+  return child;
+}

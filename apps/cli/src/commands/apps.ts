@@ -1,0 +1,34 @@
+import { Command } from 'commander';
+import { runApps } from '../child-programs.js';
+import { type CommonOptions, parseCount, readConfig, withCommonOptions } from '../options.js';
+
+interface AppOptions extends CommonOptions {
+  readonly pretty?: boolean;
+}
+
+/** `afterimage reader` */
+export function createReaderCommand(): Command {
+  const command = new Command('reader')
+    .description('run the reader in the foreground: MaxScale → queue (a second one waits as standby)')
+    .option('--pretty', 'log for people instead of JSON');
+  return withCommonOptions(command, { example: 'afterimage reader --config afterimage.yaml' }).action(
+    async (options: AppOptions) => {
+      readConfig(options);
+      process.exitCode = await runApps('reader', 1, options);
+    },
+  );
+}
+
+/** `afterimage writer` */
+export function createWriterCommand(): Command {
+  const command = new Command('writer')
+    .description('run writers in the foreground: queue → PostgreSQL')
+    .option('-n, --count <n>', 'how many writer processes', parseCount, 1)
+    .option('--pretty', 'log for people instead of JSON');
+  return withCommonOptions(command, { example: 'afterimage writer --count 2' }).action(
+    async (options: AppOptions & { readonly count: number }) => {
+      readConfig(options);
+      process.exitCode = await runApps('writer', options.count, options);
+    },
+  );
+}

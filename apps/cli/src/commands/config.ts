@@ -1,0 +1,116 @@
+import { replicaNames, type TableName } from '@afterimage/replica';
+import { type Config, type ConfiguredTable, redactSecrets, resolveAllTables } from '@afterimage/service';
+import { Command } from 'commander';
+import { stringify } from 'yaml';
+import { printJson, renderTable, toPrintable } from '../output.js';
+import { type CommonOptions, readConfig, withCommonOptions } from '../options.js';
+
+/** `afterimage config` */
+export function createConfigCommand(): Command {
+  const command = new Command('config')
+    .description('show the configuration with its defaults (secrets hidden), or check it')
+    .option('--check', 'explain what it will do: tables, keys, names in PostgreSQL, warnings')
+    .option('--json', 'JSON for scripts');
+  return withCommonOptions(command, { example: 'afterimage config --check' }).action(
+    (options: CommonOptions & { readonly check?: boolean }) => {
+      const config = readConfig(options);
+      if (options.check === true)
+        return options.json === true ? printJson(explainConfig(config)) : printExplanation(config);
+      const shown = redactSecrets(config);
+      if (options.json === true) printJson(shown);
+      else console.log(stringify(shown, { lineWidth: 0 }).trimEnd());
+    },
+  );
+}
+
+interface ExplainedTable {
+  readonly source: string;
+  readonly table: string;
+  readonly entry: string;
+  readonly mirror: string;
+  readonly history: string;
+  readonly key: readonly string[] | null;
+}
+
+interface Explanation {
+  readonly tables: readonly ExplainedTable[];
+  readonly warnings: readonly string[];
+}
+
+function explainConfig(config: Config): Explanation {
+  const tables = resolveAllTables(config);
+  return {
+    tables: tables.map((table) => ({
+      source: table.source,
+      table: `${table.database}.${table.table}`,
+      entry: table.entry,
+      mirror: formatName(table.mirror),
+      history: formatName(replicaNames(table.mirror, config.writer.historySuffix).history),
+      key: table.settings.key ?? null,
+    })),
+    warnings: [...tables.flatMap(findTableWarnings), ...findWarnings(config)],
+  };
+}
+
+function formatName({ schema, table }: TableName): string {
+  return `${schema}.${table}`;
+}
+
+function findTableWarnings({ source, database, table, settings }: ConfiguredTable): string[] {
+  const name = `${database}.${table} of ${source}`;
+  return settings.key === undefined
+    ? [
+        `${name} has no key: rows are matched whole, one at a time, which is right but slow; give it \`key: [column]\` if it has one`,
+      ]
+    : [];
+}
+
+function findWarnings(config: Config): string[] {
+  const { queue, postgres, sources } = config;
+  const warnings: string[] = [];
+  if (queue.backend === 'postgres' && (queue.url === undefined || queue.url === postgres.url)) {
+    warnings.push('the queue shares the PostgreSQL of the mirror: simple, but slower than Redis under load');
+  }
+  for (const [name, source] of Object.entries(sources)) {
+    if (source.tls === undefined && !['localhost', '127.0.0.1', '::1'].includes(source.host)) {
+      warnings.push(`source ${name}: no TLS to ${source.host}, rows travel unencrypted`);
+    }
+    if (source.tls?.rejectUnauthorized === false) warnings.push(`source ${name}: any TLS certificate is accepted`);
+  }
+  return warnings;
+}
+
+function printExplanation(config: Config): void {
+  const { tables, warnings } = explainConfig(config);
+  const { queue, reader, postgres } = config;
+  const facts = [
+    ['PostgreSQL', redactSecrets(postgres.url) as string],
+    [
+      'queue',
+      `${queue.backend} ${redactSecrets(queue.url ?? postgres.url) as string} (${queue.backend === 'redis' ? 'prefix' : 'schema'} ${queue.prefix})`,
+    ],
+    ...Object.entries(config.sources).map(([name, source]) => [
+      `source ${name}`,
+      `MaxScale ${source.host}:${source.port} as ${source.user}, ${source.tls === undefined ? 'no TLS' : 'TLS'}, time zone ${source.timeZone}`,
+    ]),
+    [
+      'batches',
+      `up to ${reader.maxBatchEvents} events or ${reader.maxBatchBytes} bytes, at most ${reader.maxQueuedBatches} queued per stream`,
+    ],
+  ];
+  for (const [name = '', value = ''] of facts) console.log(`${name.padEnd(16)}${toPrintable(value)}`);
+  console.log();
+  const rows = tables.map((t) => [
+    t.source,
+    t.table,
+    t.mirror,
+    t.history,
+    t.key?.join(', ') ?? 'none: whole row',
+    t.entry === t.table ? '' : `from ${t.entry}`,
+  ]);
+  console.log(renderTable(['SOURCE', 'TABLE', 'MIRROR', 'HISTORY', 'KEY', ''], rows));
+  for (const warning of warnings) console.log(`\nwarning: ${toPrintable(warning)}`);
+  console.log(
+    `\nThe configuration is valid: ${tables.length === 1 ? '1 table' : `${tables.length} tables`}, ${warnings.length === 1 ? '1 warning' : `${warnings.length} warnings`}.`,
+  );
+}
