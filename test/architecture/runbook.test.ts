@@ -7,7 +7,7 @@ const read = (path: string): Promise<string> => readFile(new URL(`../../${path}`
 
 /** The members of a union of string literals, as they stand in its source. */
 async function readCodes(path: string, type: string): Promise<string[]> {
-  const source = await read(path);
+  const source = (await read(path)).replace(/\/\*[^]*?\*\//g, '');
   const union = new RegExp(`export type ${type} =([^;]+);`).exec(source)?.[1] ?? '';
   return [...union.matchAll(/'([A-Z_]+)'/g)].map(([, code = '']) => code);
 }
