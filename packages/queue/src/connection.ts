@@ -10,7 +10,7 @@ export interface QueueOptions {
   readonly backend: 'redis' | 'postgres';
   /** `redis://…` or `rediss://…`; for the PostgreSQL backend `postgres://…`. */
   readonly url: string;
-  /** Redis key prefix; on PostgreSQL the queue tables live in the schema `<prefix>_queue`. */
+  /** Redis key prefix, or the PostgreSQL schema of the queue tables. */
   readonly prefix: string;
   /** More for ioredis: TLS, sentinels, ACL user. */
   readonly redis?: RedisSettings;

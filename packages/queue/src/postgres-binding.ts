@@ -72,7 +72,7 @@ class SharedBackend extends PostgresQueueBackend {
 }
 
 export async function createPostgresBinding(options: QueueOptions): Promise<BullBinding> {
-  const schema = `${options.prefix}_queue`;
+  const schema = options.prefix;
   await migrateSchema(options.url, schema);
   const connection = new SharedConnection({
     connectionString: options.url,

@@ -1,0 +1,197 @@
+import {
+  type CdcConnection,
+  type CdcMessage,
+  connect,
+  type ConnectOptions,
+  type RowEvent,
+  type SchemaMessage,
+  type ServerError,
+} from '@afterimage/cdc-protocol';
+import { fingerprintOf } from '@afterimage/change-events';
+import type { Change, ChangeSource, FeedRequest, StreamSchema } from './change-source.js';
+import { FeedError } from './feed-error.js';
+import { PositionTracker } from './position-tracker.js';
+import { nextResume, type ResumeEvent, type ResumeState, startResume, type Way } from './resume-plan.js';
+import { nextWithin, silence } from './waiting.js';
+
+export interface MaxScaleOptions {
+  readonly connection: ConnectOptions;
+  /** How long resuming waits for an event before it tries another way, and how often it asks for a missing table. */
+  readonly resumeMs: number;
+  /** Silence after which the connection is opened anew, to see whether the source still has the place. */
+  readonly idleCheckMs: number;
+}
+
+/** Streams from MaxScale's CDC listener, one connection per table. */
+export function createMaxScaleSource(options: MaxScaleOptions): ChangeSource {
+  return { open: (request) => new MaxScaleFeed(options, request).read() };
+}
+
+function toSchema(message: SchemaMessage): StreamSchema {
+  const fields = message.fields.map(({ name, realType, avroType, unsigned }) => ({
+    name,
+    realType,
+    avroType,
+    unsigned,
+  }));
+  return { fingerprint: fingerprintOf(fields), fields, version: message.version, gtid: message.gtid };
+}
+
+class MaxScaleFeed {
+  readonly #options: MaxScaleOptions;
+  readonly #request: FeedRequest;
+  readonly #tracker: PositionTracker;
+  #state: ResumeState;
+  /** Of this connection; undefined until its first schema line. */
+  #schema: StreamSchema | undefined;
+  /** The last one that was passed on. */
+  #announced: StreamSchema | undefined;
+  #failure: FeedError | undefined;
+
+  constructor(options: MaxScaleOptions, request: FeedRequest) {
+    this.#options = options;
+    this.#request = request;
+    this.#tracker = new PositionTracker(request.after);
+    this.#state = startResume(request.after);
+  }
+
+  async *read(): AsyncGenerator<readonly Change[], void, undefined> {
+    const { signal, onState } = this.#request;
+    onState('connecting');
+    while (!signal.aborted) {
+      const connection = await connect({ ...this.#options.connection, signal }).catch((error: unknown) => {
+        if (signal.aborted) return undefined;
+        throw error;
+      });
+      if (connection === undefined) return;
+      try {
+        const again = yield* this.#readConnection(connection);
+        if (!again) return;
+      } finally {
+        // It may be closed already, by an error or by the signal.
+        await connection.close().catch(() => undefined);
+      }
+    }
+  }
+
+  /** Returns whether a fresh connection is to be opened to go on with this feed. */
+  async *#readConnection(connection: CdcConnection): AsyncGenerator<readonly Change[], boolean, undefined> {
+    this.#schema = undefined;
+    await this.#send(connection);
+    const messages = connection.messages();
+    for (;;) {
+      const before = this.#state;
+      const next = messages.next();
+      const got = await this.#awaitMessages(next);
+      if (got === silence) {
+        next.catch(() => undefined);
+        return false;
+      }
+      if (got.done === true) return false;
+      const changes = this.#interpret(got.value);
+      if (changes.length > 0) yield changes;
+      // After what came before it: a stream that always ends at the same place still gets that far.
+      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#state === before || this.#state.kind !== 'requesting') continue;
+      if (this.#state.fresh) return true;
+      await this.#send(connection);
+    }
+  }
+
+  /** Silence while streaming ends the feed; while resuming it is the planner's business. */
+  async #awaitMessages(
+    next: Promise<IteratorResult<CdcMessage[], void>>,
+  ): Promise<IteratorResult<CdcMessage[], void> | typeof silence> {
+    for (;;) {
+      const streaming = this.#state.kind === 'streaming';
+      const got = await nextWithin(next, streaming ? this.#options.idleCheckMs : this.#options.resumeMs);
+      if (got !== silence || streaming) return got;
+      const before = this.#state;
+      this.#advance('silence');
+      if (this.#state !== before) return { done: false, value: [] };
+    }
+  }
+
+  async #send(connection: CdcConnection): Promise<void> {
+    const { database, table } = this.#request;
+    if (this.#state.kind === 'requesting') {
+      await connection.requestData({ database, table, ...describeWay(this.#state.way) });
+    }
+  }
+
+  /** Stops at the message that makes another request necessary, or the feed fail: the rest is not wanted. */
+  #interpret(messages: readonly CdcMessage[]): Change[] {
+    const changes: Change[] = [];
+    for (const message of messages) {
+      const before = this.#state;
+      switch (message.kind) {
+        case 'schema':
+          this.#schema = toSchema(message);
+          this.#advance('schema');
+          break;
+        case 'row':
+          this.#interpretRow(message, changes);
+          break;
+        case 'error':
+          this.#interpretError(message);
+          break;
+      }
+      if (this.#failure !== undefined) break;
+      if (this.#state !== before && this.#state.kind === 'requesting') break;
+    }
+    return changes;
+  }
+
+  #interpretRow(row: RowEvent, changes: Change[]): void {
+    if (this.#schema === undefined) {
+      if (this.#state.kind === 'waiting') this.#advance('schemaless');
+      else this.#failure = new FeedError('SCHEMA_MISSING', 'a row came before any schema line');
+      return;
+    }
+    const verdict = this.#tracker.judge(row);
+    if (this.#state.kind !== 'streaming') this.#advance(verdict);
+    if (this.#state.kind === 'lost') {
+      this.#failure = new FeedError(
+        'LOST_POSITION',
+        `the last applied event, of transaction ${this.#request.after?.gtid ?? ''}, is not in the source's files, but a newer one is`,
+      );
+    }
+    if (this.#state.kind === 'streaming' && verdict === 'new') this.#deliver(row, this.#schema, changes);
+  }
+
+  #deliver(row: RowEvent, schema: StreamSchema, changes: Change[]): void {
+    if (this.#announced !== schema) {
+      this.#announced = schema;
+      changes.push({ kind: 'schema', schema });
+    }
+    const base = this.#tracker.advance(row);
+    if (base !== undefined) changes.push({ kind: 'base', domain: row.domain, base });
+    changes.push({ kind: 'event', event: row });
+  }
+
+  #interpretError({ code, text }: ServerError): void {
+    if (code === 'NO_SUCH_FILE' && this.#state.kind !== 'streaming') this.#advance('no-file');
+    else
+      this.#failure = new FeedError(
+        code === 'FATAL' ? 'SOURCE_FATAL' : 'SOURCE_ERROR',
+        `MaxScale says: ${JSON.stringify(text)}`,
+      );
+  }
+
+  #advance(event: ResumeEvent): void {
+    const before = this.#state;
+    this.#state = nextResume(before, event, this.#request.after);
+    if (this.#state === before) return;
+    if (this.#state.kind === 'streaming' || this.#state.kind === 'waiting') this.#request.onState(this.#state.kind);
+  }
+}
+
+function describeWay(way: Way): { version?: number; gtid?: string } {
+  switch (way.kind) {
+    case 'checkpoint':
+      return { version: way.version, gtid: way.gtid };
+    case 'file':
+    case 'scan':
+      return { version: way.version };
+  }
+}

@@ -1,0 +1,87 @@
+import type { Position } from '@afterimage/change-events';
+import type { ChangeEvent, ResumePoint } from './change-source.js';
+
+const twoTo32 = 1n << 32n;
+
+type Place = Pick<ChangeEvent, 'domain' | 'serverId' | 'sequence' | 'eventNumber'>;
+
+/** What an event is to a reader that has read up to some position. `anchor`: the very event it ended with. */
+export type Verdict = 'covered' | 'anchor' | 'new';
+
+/** What a position adds to the 32-bit sequences of its domains. */
+export function basesOf(position: Position): Map<number, bigint> {
+  return new Map(
+    [...position.values()].map((event) => [Number(event.domain), event.sequence - (event.sequence % twoTo32)]),
+  );
+}
+
+/** `sequence` modulo 2^32, as it stands on a line. */
+function truncate(sequence: bigint): number {
+  return Number(BigInt.asUintN(32, sequence));
+}
+
+/**
+ * Knows how far a stream has been read and drops what comes again. MaxScale sends sequences modulo 2^32, so they
+ * are compared by serial arithmetic (RFC 1982): of two of one domain the later is the one less than 2^31 ahead.
+ */
+export class PositionTracker {
+  readonly #last = new Map<number, Place>();
+  readonly #bases: Map<number, bigint>;
+  readonly #anchor: Place | undefined;
+  /** The domain of the last event, to look up once per run of events instead of per event. */
+  #domain = -1;
+  #current: Place | undefined;
+
+  constructor(after: ResumePoint | null) {
+    const position: Position = after?.position ?? new Map();
+    this.#bases = basesOf(position);
+    for (const event of position.values()) {
+      this.#last.set(Number(event.domain), {
+        domain: Number(event.domain),
+        serverId: Number(event.serverId),
+        sequence: truncate(event.sequence),
+        eventNumber: Number(event.eventNumber),
+      });
+    }
+    const domain = after?.gtid.split('-', 1)[0];
+    this.#anchor = domain === undefined ? undefined : this.#last.get(Number(domain));
+  }
+
+  judge(event: Place): Verdict {
+    const last = this.#lastOf(event.domain);
+    if (last === undefined) return 'new';
+    const ahead = (event.sequence - last.sequence) | 0;
+    if (ahead > 0 || (ahead === 0 && event.eventNumber > last.eventNumber)) return 'new';
+    return this.#isAnchor(event) ? 'anchor' : 'covered';
+  }
+
+  /** Moves on to an event judged new. Returns the domain's base when this event changed it. */
+  advance(event: Place): bigint | undefined {
+    const last = this.#lastOf(event.domain);
+    this.#last.set(event.domain, event);
+    this.#current = event;
+    if (last === undefined || event.sequence >= last.sequence) return undefined;
+    const base = (this.#bases.get(event.domain) ?? 0n) + twoTo32;
+    this.#bases.set(event.domain, base);
+    return base;
+  }
+
+  #lastOf(domain: number): Place | undefined {
+    if (domain !== this.#domain) {
+      this.#domain = domain;
+      this.#current = this.#last.get(domain);
+    }
+    return this.#current;
+  }
+
+  #isAnchor(event: Place): boolean {
+    const anchor = this.#anchor;
+    return (
+      anchor !== undefined &&
+      event.domain === anchor.domain &&
+      event.serverId === anchor.serverId &&
+      event.sequence === anchor.sequence &&
+      event.eventNumber === anchor.eventNumber
+    );
+  }
+}

@@ -1,0 +1,72 @@
+import { type Offset, readOffsets } from '@afterimage/replica';
+import { sleep } from '@afterimage/service';
+import type { Pool } from 'pg';
+
+export interface Progress {
+  /**
+   * Calls `onOffset` with the stream's offset again and again while `isActive` says that something is on its way.
+   * Returns how to stop that.
+   */
+  watch(streamId: string, watcher: OffsetWatcher): () => void;
+  /** To be called when a stream becomes active. */
+  wake(): void;
+}
+
+export interface OffsetWatcher {
+  readonly isActive: () => boolean;
+  /** Returns whether it is news. */
+  readonly onOffset: (offset: Offset) => boolean;
+}
+
+/** Milliseconds between two looks: the first after news, the last when a writer stands still. */
+const fastest = 20;
+const slowest = 500;
+
+/** Follows the offsets of all active streams with one query; asks nothing while there are none. Ends with `signal`. */
+export function followProgress(pool: Pool, signal: AbortSignal, onError: (error: unknown) => void): Progress {
+  const watchers = new Map<string, OffsetWatcher>();
+  let wake: () => void = () => undefined;
+  const look = async (): Promise<'none' | 'same' | 'news'> => {
+    const active = [...watchers].filter(([, watcher]) => watcher.isActive());
+    if (active.length === 0) return 'none';
+    const offsets = await readOffsets(
+      pool,
+      active.map(([streamId]) => streamId),
+    );
+    let news = false;
+    for (const [streamId, watcher] of active) {
+      const offset = offsets.get(streamId);
+      if (offset !== undefined && watchers.get(streamId) === watcher) news = watcher.onOffset(offset) || news;
+    }
+    return news ? 'news' : 'same';
+  };
+  const follow = async (): Promise<void> => {
+    let pause = fastest;
+    while (!signal.aborted) {
+      const waking = new Promise<void>((resolve) => (wake = resolve));
+      const seen = await look().catch((error: unknown) => {
+        onError(error);
+        return 'same' as const;
+      });
+      if (seen === 'none') {
+        await waking;
+        pause = fastest;
+        continue;
+      }
+      pause = seen === 'news' ? fastest : Math.min(pause * 1.5, slowest);
+      await sleep(pause, signal);
+    }
+  };
+  signal.addEventListener('abort', () => wake(), { once: true });
+  void follow();
+  return {
+    watch: (streamId, watcher) => {
+      watchers.set(streamId, watcher);
+      wake();
+      return () => {
+        if (watchers.get(streamId) === watcher) watchers.delete(streamId);
+      };
+    },
+    wake: () => wake(),
+  };
+}

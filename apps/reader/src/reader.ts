@@ -1,0 +1,120 @@
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import type { ConnectOptions } from '@afterimage/cdc-protocol';
+import { createQueueConnection, prepareQueue, type QueueConnection } from '@afterimage/queue';
+import { type Config, createBackoff, type Logger, type Registry, sleep, type SourceConfig } from '@afterimage/service';
+import pg from 'pg';
+import { createMaxScaleSource } from './maxscale-source.js';
+import { createReaderMetrics } from './metrics.js';
+import { followProgress } from './progress.js';
+import { type ReaderRole, readSource } from './source-reader.js';
+import { listTables } from './table-list.js';
+import { createErrorLog, logTrouble } from './trouble.js';
+
+export interface ReaderOptions {
+  readonly config: Config;
+  /** Names of the sources to read; all of the configuration when absent. */
+  readonly sources?: readonly string[];
+  readonly logger: Logger;
+  readonly registry: Registry;
+  /** Told which role this process has for a source, whenever it changes. */
+  readonly onRole?: (source: string, role: ReaderRole) => void;
+  readonly signal: AbortSignal;
+}
+
+const poolSize = 4;
+
+/**
+ * Reads the configured sources into the queue until `signal` aborts. Resolves when everything has stopped in order:
+ * sockets no longer read, what was read put into the queue, connections closed. Rejects only for a configuration
+ * that cannot work.
+ */
+export async function runReader(options: ReaderOptions): Promise<void> {
+  const { config, logger, signal } = options;
+  const names = options.sources ?? Object.keys(config.sources);
+  const sources = names.map((name) => {
+    const source = config.sources[name];
+    if (source === undefined) throw new Error(`no source "${name}" in the configuration`);
+    return { name, config: source, connection: toConnectOptions(source) };
+  });
+  const pool = new pg.Pool({ connectionString: config.postgres.url, max: poolSize, keepAlive: true });
+  pool.on('error', createErrorLog(logger, 'connection to PostgreSQL'));
+  const queue = createQueueConnection({
+    backend: config.queue.backend,
+    url: config.queue.url ?? config.postgres.url,
+    prefix: config.queue.prefix,
+    onError: createErrorLog(logger, 'connection to the queue'),
+  });
+  const following = new AbortController();
+  try {
+    if (!(await prepareWhenReachable(queue, logger, signal))) return;
+    const progress = followProgress(pool, following.signal, createErrorLog(logger, 'cannot read the offsets'));
+    const metrics = createReaderMetrics(options.registry);
+    await Promise.all(
+      sources.map(({ name, config: source, connection }) => {
+        const log = logger.child({ source: name });
+        return readSource({
+          name,
+          source: createMaxScaleSource({ connection, ...source.timeouts }),
+          tables: listSourceTables(source, log),
+          postgresUrl: config.postgres.url,
+          instance: `${hostname()}:${process.pid}`,
+          pool,
+          queue,
+          progress,
+          limits: config.reader,
+          recheckMs: source.timeouts.idleCheckMs,
+          logger: log,
+          metrics,
+          onRole: (role) => options.onRole?.(name, role),
+          signal,
+        });
+      }),
+    );
+  } finally {
+    following.abort();
+    await queue.close().catch(() => undefined);
+    await pool.end();
+  }
+}
+
+/** Services may start in any order. Returns false when told to stop before the queue could be reached. */
+async function prepareWhenReachable(queue: QueueConnection, logger: Logger, signal: AbortSignal): Promise<boolean> {
+  const backoff = createBackoff({ minMs: 500, maxMs: 10_000 });
+  while (!signal.aborted) {
+    try {
+      await prepareQueue(queue);
+      return true;
+    } catch (error) {
+      const pauseMs = backoff.next();
+      logTrouble(logger, error, backoff.attempts, pauseMs);
+      await sleep(pauseMs, signal);
+    }
+  }
+  return false;
+}
+
+function listSourceTables(source: SourceConfig, logger: Logger): ReturnType<typeof listTables>['tables'] {
+  const { tables, emptyPatterns } = listTables(source);
+  for (const pattern of emptyPatterns) logger.warn({ pattern }, 'pattern matches none of knownTables');
+  return tables;
+}
+
+/** Throws when a certificate file cannot be read. */
+function toConnectOptions(source: SourceConfig): ConnectOptions {
+  const { host, port, user, password, tls, timeouts, maxLineBytes } = source;
+  const { dialMs, handshakeMs, writeMs } = timeouts;
+  const base: ConnectOptions = { host, port, user, password, maxLineBytes, timeouts: { dialMs, handshakeMs, writeMs } };
+  if (tls === undefined) return base;
+  const { rejectUnauthorized, servername } = tls;
+  return {
+    ...base,
+    tls: {
+      rejectUnauthorized,
+      ...(servername === undefined ? {} : { servername }),
+      ...(tls.ca === undefined ? {} : { ca: readFileSync(tls.ca) }),
+      ...(tls.cert === undefined ? {} : { cert: readFileSync(tls.cert) }),
+      ...(tls.key === undefined ? {} : { key: readFileSync(tls.key) }),
+    },
+  };
+}

@@ -1,0 +1,119 @@
+/**
+ * How a stream finds its place again in MaxScale's files.
+ *
+ * A request for a GTID that MaxScale does not have is answered with silence, for ever; one for a GTID of the wrong
+ * server too. Files can be numbered anew. So nothing counts as found before the event that was read last (the
+ * anchor) has come again: MaxScale's resume is inclusive. The ways, in order, each left when it does not lead there:
+ *
+ *     checkpoint   the file version of the anchor, from its GTID
+ *     file         the same file from its start
+ *     scan         from version 1, or the first that exists, upward
+ *
+ * A new event before the anchor on the last way means that the position is lost.
+ */
+export type Way =
+  | { readonly kind: 'checkpoint'; readonly version: number; readonly gtid: string }
+  | { readonly kind: 'file'; readonly version: number }
+  /** `last`: all versions were tried, and the request for version 1 stays to be woken by the first row. */
+  | { readonly kind: 'scan'; readonly version: number; readonly last: boolean };
+
+export type ResumeState =
+  /** The request goes out, on the connection there is or on a fresh one. */
+  | { readonly kind: 'requesting'; readonly way: Way; readonly fresh: boolean }
+  /** There is no file of this table; the first row will come without schema line. */
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'streaming' }
+  | { readonly kind: 'lost' };
+
+export type ResumeEvent =
+  /** ERR NO-FILE. */
+  | 'no-file'
+  | 'schema'
+  /** An event at or before the position; the last one; one after it. */
+  | 'covered'
+  | 'anchor'
+  | 'new'
+  /** A row before any schema line. */
+  | 'schemaless'
+  /** Nothing came for the time that resuming may take. */
+  | 'silence';
+
+export interface ResumeTarget {
+  readonly gtid: string;
+  readonly fileVersion: number;
+}
+
+/** File versions that are tried when the first ones are gone; the protocol has no listing. */
+const lastProbe = 32;
+
+export function startResume(target: ResumeTarget | null): ResumeState {
+  if (target === null) return request(scanFrom(1), true);
+  return request({ kind: 'checkpoint', version: target.fileVersion, gtid: target.gtid }, true);
+}
+
+/** The state after `event`. Total: every state takes every event. */
+export function nextResume(state: ResumeState, event: ResumeEvent, target: ResumeTarget | null): ResumeState {
+  switch (state.kind) {
+    case 'requesting':
+      return nextRequesting(state, event, target);
+    case 'waiting':
+      return event === 'no-file' || event === 'covered' ? state : startResume(target);
+    case 'streaming':
+    case 'lost':
+      return state;
+  }
+}
+
+type Requesting = Extract<ResumeState, { kind: 'requesting' }>;
+
+function nextRequesting(state: Requesting, event: ResumeEvent, target: ResumeTarget | null): ResumeState {
+  switch (event) {
+    case 'anchor':
+      return { kind: 'streaming' };
+    case 'covered':
+      return state;
+    case 'schema':
+      return target === null ? { kind: 'streaming' } : state;
+    case 'schemaless':
+      return request(state.way, true);
+    case 'no-file':
+      return afterNoFile(state.way);
+    case 'new':
+      if (target === null) return { kind: 'streaming' };
+      return afterMiss(state.way) ?? { kind: 'lost' };
+    case 'silence':
+      // On the last way silence only means that there is nothing yet.
+      return afterMiss(state.way) ?? state;
+  }
+}
+
+function afterNoFile(way: Way): ResumeState {
+  switch (way.kind) {
+    case 'checkpoint':
+    case 'file':
+      return request(scanFrom(1), false);
+    case 'scan':
+      if (way.last) return { kind: 'waiting' };
+      return request(way.version < lastProbe ? scanFrom(way.version + 1) : { ...scanFrom(1), last: true }, false);
+  }
+}
+
+/** The next way, on a fresh connection, since the request that missed goes on streaming. */
+function afterMiss(way: Way): ResumeState | undefined {
+  switch (way.kind) {
+    case 'checkpoint':
+      return request(way.version === 1 ? scanFrom(1) : { kind: 'file', version: way.version }, true);
+    case 'file':
+      return request(scanFrom(1), true);
+    case 'scan':
+      return undefined;
+  }
+}
+
+function request(way: Way, fresh: boolean): ResumeState {
+  return { kind: 'requesting', way, fresh };
+}
+
+function scanFrom(version: number): Extract<Way, { kind: 'scan' }> {
+  return { kind: 'scan', version, last: false };
+}

@@ -1,0 +1,326 @@
+import { parsePosition } from '@afterimage/change-events';
+import { type BatchQueue, openBatchQueue, type QueueConnection } from '@afterimage/queue';
+import { type Offset, readOffsets, type StreamRecord } from '@afterimage/replica';
+import { createBackoff, type Logger, sleep } from '@afterimage/service';
+import type { Pool } from 'pg';
+import { BatchCutter, type CutBatch } from './batch-cutter.js';
+import { BatchSender } from './batch-sender.js';
+import type { Change, ChangeSource, ResumePoint } from './change-source.js';
+import { type ReadPoint, sealBatch } from './envelope.js';
+import { FeedError } from './feed-error.js';
+import type { ReaderMetrics, StreamLabels } from './metrics.js';
+import { basesOf } from './position-tracker.js';
+import type { Progress } from './progress.js';
+import { nextWithin, silence } from './waiting.js';
+import { StateReport } from './state-report.js';
+import { createErrorLog, describeTrouble, logTrouble } from './trouble.js';
+
+export interface StreamLimits {
+  readonly maxBatchEvents: number;
+  readonly maxBatchBytes: number;
+  readonly lingerMs: number;
+  readonly maxQueuedBatches: number;
+  readonly maxQueuedBytes: number;
+}
+
+export interface StreamOptions {
+  readonly record: StreamRecord;
+  readonly source: ChangeSource;
+  readonly pool: Pool;
+  readonly queue: QueueConnection;
+  readonly progress: Progress;
+  readonly limits: StreamLimits;
+  readonly epoch: bigint;
+  /** A halted stream looks again after this, and when its offset was changed. */
+  readonly recheckMs: number;
+  readonly logger: Logger;
+  readonly metrics: ReaderMetrics;
+  readonly signal: AbortSignal;
+}
+
+/** While writers are busy a batch may wait this long to become full. */
+const busyLingerMs = 100;
+const busyFlights = 2;
+/** A stop gives up what the queue does not take in this time; it is read again later. */
+const stopGraceMs = 5_000;
+const settledMs = 60_000;
+
+/**
+ * Reads one table's stream into its queue until `signal` aborts, through every kind of trouble. Resolves when what
+ * was read is in the queue and everything is closed.
+ */
+export async function readStream(options: StreamOptions): Promise<void> {
+  await new StreamReader(options).run();
+}
+
+class StreamReader {
+  readonly #options: StreamOptions;
+  readonly #labels: StreamLabels;
+  readonly #queue: BatchQueue;
+  readonly #report: StateReport;
+  readonly #backoff = createBackoff({ minMs: 200, maxMs: 30_000 });
+  readonly #giveUp = new AbortController();
+  #sender: BatchSender;
+  #point: ReadPoint = { resume: null, ordinal: 0n };
+  #seen = 0n;
+  /** Ends the feed of this moment, to start again from the offset. */
+  #interrupt: ((reason: FeedError) => void) | undefined;
+  #restart = true;
+  /** After an idle check the stream is opened anew without telling the world. */
+  #quietly = false;
+  #feedState: 'connecting' | 'waiting' | 'streaming' = 'connecting';
+
+  constructor(options: StreamOptions) {
+    const { record, queue, pool, logger } = options;
+    this.#options = options;
+    this.#labels = { source: record.source, database: record.database, table: record.table };
+    this.#queue = openBatchQueue(queue, record.id, 0);
+    this.#report = new StateReport(pool, record.id, createErrorLog(logger, 'cannot write the reader state'));
+    this.#sender = this.#createSender();
+  }
+
+  async run(): Promise<void> {
+    const { signal, progress, record } = this.#options;
+    const unwatch = progress.watch(record.id, {
+      isActive: () => this.#sender.flights > 0,
+      onOffset: (offset) => this.#onOffset(offset),
+    });
+    const startGrace = (): void => {
+      setTimeout(() => this.#giveUp.abort(new Error('the reader stops')), stopGraceMs).unref();
+    };
+    signal.addEventListener('abort', startGrace, { once: true });
+    while (!signal.aborted) {
+      const startedAt = Date.now();
+      try {
+        if (this.#restart) await this.#startFromOffset();
+        await this.#readFeed();
+        this.#quietly = true;
+      } catch (error) {
+        if (signal.aborted) break;
+        if (Date.now() - startedAt > settledMs) this.#backoff.reset();
+        await this.#waitAfter(error);
+      }
+    }
+    await this.#sender.drain().catch((error: unknown) => {
+      this.#options.logger.warn(
+        { code: describeTrouble(error).code },
+        'stopped with a batch that the queue did not take',
+      );
+    });
+    unwatch();
+    this.#giveUp.abort(new Error('the reader stops'));
+    this.#report.set('idle');
+    await this.#report.close();
+    await this.#queue.close().catch(() => undefined);
+  }
+
+  #createSender(): BatchSender {
+    const { limits } = this.#options;
+    return new BatchSender({
+      queue: this.#queue,
+      limits: { maxBatches: limits.maxQueuedBatches, maxBytes: limits.maxQueuedBytes },
+      readOffset: () => this.#readOffset(),
+      onQueue: (error) => this.#onQueue(error),
+      signal: this.#giveUp.signal,
+    });
+  }
+
+  async #readOffset(): Promise<Offset | undefined> {
+    const { pool, record } = this.#options;
+    return (await readOffsets(pool, [record.id])).get(record.id);
+  }
+
+  async #startFromOffset(): Promise<void> {
+    const offset = await this.#readOffset();
+    this.#point = { resume: toResumePoint(offset), ordinal: offset?.ordinal ?? 0n };
+    this.#seen = this.#point.ordinal;
+    this.#sender = this.#createSender();
+    this.#restart = false;
+  }
+
+  async #readFeed(): Promise<void> {
+    const { source, record, signal, limits, metrics } = this.#options;
+    const attempt = new AbortController();
+    const stop = (): void => attempt.abort(signal.reason);
+    let interruption: FeedError | undefined;
+    signal.addEventListener('abort', stop, { once: true });
+    this.#interrupt = (reason) => {
+      interruption = reason;
+      attempt.abort(reason);
+    };
+    metrics.connections.inc(this.#labels);
+    const cutter = new BatchCutter(
+      { maxEvents: limits.maxBatchEvents, maxBytes: limits.maxBatchBytes },
+      basesOf(this.#point.resume?.position ?? new Map()),
+    );
+    const feed = source.open({
+      database: record.database,
+      table: record.table,
+      after: this.#point.resume,
+      signal: attempt.signal,
+      onState: (state) => this.#onFeedState(state),
+    });
+    const changes = feed[Symbol.asyncIterator]();
+    try {
+      await this.#pump(changes, cutter, attempt.signal);
+    } finally {
+      signal.removeEventListener('abort', stop);
+      this.#interrupt = undefined;
+      attempt.abort();
+      await changes.return?.();
+    }
+    if (interruption !== undefined) throw interruption as FeedError;
+  }
+
+  async #pump(changes: AsyncIterator<readonly Change[]>, cutter: BatchCutter, signal: AbortSignal): Promise<void> {
+    let next = changes.next();
+    for (;;) {
+      const got = await this.#awaitChanges(next, cutter).catch(async (error: unknown) => {
+        await this.#sendRest(cutter);
+        throw error;
+      });
+      if (got === silence) {
+        next.catch(() => undefined);
+        await this.#sendAll(cutter.flush(), signal);
+        continue;
+      }
+      if (got.done === true) return this.#sendRest(cutter);
+      for (const change of got.value) await this.#sendAll(cutter.push(change), signal);
+      next = changes.next();
+    }
+  }
+
+  /** At the end of a feed, also a bad one: what is complete was read right. It needs no room, being one batch at most. */
+  async #sendRest(cutter: BatchCutter): Promise<void> {
+    if (!this.#restart) await this.#sendAll(cutter.flush(), null);
+  }
+
+  /** Silence = what is held has lingered long enough. */
+  async #awaitChanges(
+    next: Promise<IteratorResult<readonly Change[], unknown>>,
+    cutter: BatchCutter,
+  ): Promise<IteratorResult<readonly Change[], unknown> | typeof silence> {
+    const { lingerMs } = this.#options.limits;
+    const since = performance.now();
+    while (cutter.ready > 0) {
+      const got = await nextWithin(next, lingerMs);
+      if (got !== silence) return got;
+      const limit = this.#sender.flights >= busyFlights ? Math.max(lingerMs, busyLingerMs) : lingerMs;
+      if (performance.now() - since >= limit) return silence;
+    }
+    return next;
+  }
+
+  async #sendAll(cuts: readonly CutBatch[], signal: AbortSignal | null): Promise<void> {
+    for (const cut of cuts) await this.#send(cut, signal);
+  }
+
+  async #send(cut: CutBatch, signal: AbortSignal | null): Promise<void> {
+    const { record, epoch, metrics, progress } = this.#options;
+    const stream = { id: record.id, source: record.source, database: record.database, table: record.table };
+    const { batch, end } = sealBatch(this.#point, cut, { stream, epoch, now: Date.now() });
+    await this.#sender.send(batch, cut.bytes, signal);
+    this.#point = end;
+    this.#backoff.reset();
+    progress.wake();
+    metrics.events.inc(this.#labels, batch.count);
+    metrics.batches.inc(this.#labels);
+    metrics.bytes.inc(this.#labels, cut.bytes);
+    metrics.lag.set(this.#labels, Math.max(0, batch.enqueuedAt / 1000 - batch.lastTimestamp));
+    this.#showFlights();
+  }
+
+  #onOffset(offset: Offset): boolean {
+    if (offset.ordinal < this.#seen) {
+      this.#interruptWith('the offset was set back; reading again from there');
+      return true;
+    }
+    this.#seen = offset.ordinal;
+    const news = this.#sender.onOffset(offset);
+    if (news) this.#showFlights();
+    else void this.#checkQueue();
+    return news;
+  }
+
+  async #checkQueue(): Promise<void> {
+    const sender = this.#sender;
+    const lost = await sender.hasLostJobs().catch(() => false);
+    if (lost && sender === this.#sender)
+      this.#interruptWith('the queue no longer has batches that are not applied yet');
+  }
+
+  #interruptWith(message: string): void {
+    if (this.#restart) return;
+    this.#restart = true;
+    this.#interrupt?.(new FeedError('QUEUE_LOST_JOBS', message));
+  }
+
+  #onFeedState(state: 'connecting' | 'waiting' | 'streaming'): void {
+    this.#feedState = state;
+    // A stream in trouble stays so until it flows again.
+    const known = this.#report.state;
+    if (state === 'connecting' && (this.#quietly || known === 'retrying' || known === 'halted')) return;
+    this.#quietly = false;
+    const waiting = state === 'waiting';
+    const changed = this.#report.set(
+      state,
+      waiting ? 'NO_SUCH_FILE' : null,
+      waiting
+        ? 'MaxScale has no file of this table yet: it had no row event, or avrorouter does not convert it.'
+        : null,
+    );
+    if (changed) this.#options.logger.info({ state }, `stream is ${state}`);
+  }
+
+  #onQueue(error: unknown): void {
+    if (error === null) this.#report.set(this.#feedState);
+    else {
+      const { message, advice } = new FeedError('QUEUE_UNAVAILABLE', describeTrouble(error).message);
+      if (this.#report.set('retrying', 'QUEUE_UNAVAILABLE', `${message}. ${advice}`)) {
+        this.#options.logger.warn({ code: 'QUEUE_UNAVAILABLE' }, message);
+      }
+    }
+  }
+
+  async #waitAfter(error: unknown): Promise<void> {
+    const { logger, metrics, signal } = this.#options;
+    const { code, message } = describeTrouble(error);
+    metrics.errors.inc({ ...this.#labels, code });
+    this.#quietly = false;
+    if (code === 'LOST_POSITION') {
+      if (this.#report.set('halted', code, message)) logger.error({ code }, message);
+      await this.#waitForRecheck();
+      return;
+    }
+    const pauseMs = this.#backoff.next();
+    this.#report.set('retrying', code, message);
+    logTrouble(logger, error, this.#backoff.attempts, pauseMs);
+    await sleep(pauseMs, signal);
+  }
+
+  /** Waits until the offset is another one, or for the time between two looks at the source. */
+  async #waitForRecheck(): Promise<void> {
+    const { signal, recheckMs } = this.#options;
+    const until = Date.now() + recheckMs;
+    const before = await this.#readOffset().catch(() => undefined);
+    while (Date.now() < until && (await sleep(Math.min(2_000, recheckMs), signal))) {
+      const now = await this.#readOffset().catch(() => undefined);
+      if (now !== undefined && now.position !== before?.position) break;
+    }
+    this.#restart = true;
+  }
+
+  #showFlights(): void {
+    this.#options.metrics.flightBatches.set(this.#labels, this.#sender.flights);
+    this.#options.metrics.flightBytes.set(this.#labels, this.#sender.bytes);
+  }
+}
+
+function toResumePoint(offset: Offset | undefined): ResumePoint | null {
+  if (offset === undefined || offset.position === '' || offset.checkpointGtid === null) return null;
+  return {
+    position: parsePosition(offset.position),
+    gtid: offset.checkpointGtid,
+    fileVersion: offset.fileVersion ?? 1,
+  };
+}
