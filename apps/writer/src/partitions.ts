@@ -16,29 +16,32 @@ export interface PartitionsOptions {
 
 /** Consumes every partition of every configured stream, new ones as they are registered, until `signal` aborts. */
 export async function consumePartitions(options: PartitionsOptions, signal: AbortSignal): Promise<void> {
-  const { pool, queue, isConfigured, consume, logger } = options;
   const consumers = new Map<string, BatchConsumer>();
   let unreachable = false;
   while (!signal.aborted) {
     try {
-      for (const stream of (await listStreamRecords(pool)).filter(isConfigured)) {
-        for (let partition = 0; partition < stream.partitions; partition += 1) {
-          const key = `${stream.id}/${partition}`;
-          if (consumers.has(key)) continue;
-          consumers.set(key, consumeBatches(queue, stream.id, partition, consume));
-          logger.info(
-            { source: stream.source, database: stream.database, table: stream.table, partition },
-            'consuming',
-          );
-        }
-      }
+      const streams = await listStreamRecords(options.pool);
+      for (const stream of streams.filter(options.isConfigured)) consumeStream(options, stream, consumers);
       unreachable = false;
     } catch (error) {
-      if (!unreachable)
-        logger.warn({ error: describeError(error) }, 'cannot look for streams: trying again every second');
+      if (!unreachable) options.logger.warn({ error: describeError(error) }, 'cannot look for streams: trying again');
       unreachable = true;
     }
     await sleep(discoverEveryMs, signal);
   }
   await Promise.all([...consumers.values()].map((consumer) => consumer.close()));
+}
+
+function consumeStream(
+  { queue, consume, logger }: PartitionsOptions,
+  stream: StreamRecord,
+  consumers: Map<string, BatchConsumer>,
+): void {
+  const { source, database, table } = stream;
+  for (let partition = 0; partition < stream.partitions; partition += 1) {
+    const key = `${stream.id}/${partition}`;
+    if (consumers.has(key)) continue;
+    consumers.set(key, consumeBatches(queue, stream.id, partition, consume));
+    logger.info({ source, database, table, partition }, 'consuming');
+  }
 }

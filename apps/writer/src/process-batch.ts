@@ -21,73 +21,75 @@ export interface BatchProcessorOptions {
  * Applies a batch and says what becomes of its job. Transient errors are retried here, with a growing pause, for as
  * long as it takes: the job keeps its place. Rejects only when `signal` aborts meanwhile.
  */
-export function createBatchProcessor({ applier, logger, metrics, now = Date.now }: BatchProcessorOptions) {
-  const halted = new Map<string, string>();
-
+export function createBatchProcessor(options: BatchProcessorOptions) {
+  const { metrics, now = Date.now } = options;
+  const report = createReport(options.logger);
   return async function processBatch(batch: Batch, signal: AbortSignal): Promise<BatchOutcome> {
     const started = now();
-    const outcome = await applyPatiently(batch, signal);
+    const outcome = await applyPatiently(options, batch, signal);
     const ended = now();
-    metrics.observe(batch.stream, outcome, {
-      seconds: (ended - started) / 1000,
-      lagSeconds: ended / 1000 - batch.lastTimestamp,
-    });
+    const timing = { seconds: (ended - started) / 1000, lagSeconds: ended / 1000 - batch.lastTimestamp };
+    metrics.observe(batch.stream, outcome, timing);
     report(batch, outcome);
     return settle(outcome);
   };
+}
 
-  async function applyPatiently(batch: Batch, signal: AbortSignal): Promise<Outcome> {
-    const backoff = createBackoff({ minMs: 50, maxMs: 5_000 });
-    for (;;) {
-      signal.throwIfAborted();
-      try {
-        return await applier.apply(batch);
-      } catch (error) {
-        if (!isTransient(error)) throw error;
-        const delayMs = backoff.next();
-        metrics.retried(batch.stream);
-        const level = backoff.attempts > 5 ? 'warn' : 'info';
-        logger[level](
-          { ...names(batch), error: describeError(error), attempt: backoff.attempts, delayMs },
-          'batch not applied yet: trying again',
-        );
-        await sleep(delayMs, signal);
-      }
+async function applyPatiently(options: BatchProcessorOptions, batch: Batch, signal: AbortSignal): Promise<Outcome> {
+  const { applier, logger, metrics } = options;
+  const backoff = createBackoff({ minMs: 50, maxMs: 5_000 });
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      return await applier.apply(batch);
+    } catch (error) {
+      if (!isTransient(error)) throw error;
+      const delayMs = backoff.next();
+      metrics.retried(batch.stream);
+      const level = backoff.attempts > 5 ? 'warn' : 'info';
+      const cause = { error: describeError(error), attempt: backoff.attempts, delayMs };
+      logger[level]({ ...names(batch), ...cause }, 'batch not applied yet: trying again');
+      await sleep(delayMs, signal);
     }
   }
+}
 
-  function report(batch: Batch, outcome: Outcome): void {
+/** Logs what an operator should know, a stream that stands only once per cause. */
+function createReport(logger: Logger): (batch: Batch, outcome: Outcome) => void {
+  const halted = new Map<string, string>();
+  return (batch, outcome) => {
     const where = names(batch);
     const stood = halted.get(batch.stream.id);
     switch (outcome.kind) {
       case 'applied':
-        if (stood !== undefined) logger.info(where, 'stream goes on');
         halted.delete(batch.stream.id);
-        if (outcome.refused > 0)
-          logger.warn({ ...where, refused: outcome.refused }, 'PostgreSQL refused events: they are dead letters now');
-        if (outcome.missing > 0)
-          logger.warn({ ...where, missing: outcome.missing }, 'rows to remove were not in the mirror');
-        break;
+        return reportApplied(logger, { ...where, goesOn: stood !== undefined }, outcome);
       case 'halted':
+        halted.set(batch.stream.id, outcome.message);
         if (stood !== outcome.message)
           logger.error({ ...where, code: outcome.code }, `stream stands: ${outcome.message}`);
-        halted.set(batch.stream.id, outcome.message);
-        break;
+        return;
       case 'gap':
-        logger.debug(
+        return logger.debug(
           { ...where, previous: batch.previous, offset: outcome.offset },
-          'batch came before an earlier one: waiting for that',
+          'batch came before an earlier one',
         );
-        break;
       case 'duplicate':
+        return logger.debug({ ...where, last: batch.last }, 'batch was applied before');
       case 'unknown':
-        logger.debug(
-          { ...where, last: batch.last },
-          outcome.kind === 'duplicate' ? 'batch was applied before' : 'stream is not configured: batch dropped',
-        );
-        break;
+        return logger.debug(where, 'stream is not configured: batch left to the reader to send again');
     }
-  }
+  };
+}
+
+function reportApplied(
+  logger: Logger,
+  { goesOn, ...where }: Where & { goesOn: boolean },
+  { refused, missing }: Extract<Outcome, { kind: 'applied' }>,
+): void {
+  if (goesOn) logger.info(where, 'stream goes on');
+  if (refused > 0) logger.warn({ ...where, refused }, 'PostgreSQL refused events: they are dead letters now');
+  if (missing > 0) logger.warn({ ...where, missing }, 'rows to remove were not in the mirror');
 }
 
 function settle(outcome: Outcome): BatchOutcome {
@@ -103,6 +105,13 @@ function settle(outcome: Outcome): BatchOutcome {
   }
 }
 
-function names({ stream, partition }: Batch) {
+interface Where {
+  readonly source: string;
+  readonly database: string;
+  readonly table: string;
+  readonly partition: number;
+}
+
+function names({ stream, partition }: Batch): Where {
   return { source: stream.source, database: stream.database, table: stream.table, partition };
 }

@@ -1,52 +1,28 @@
-import type { Config, SourceConfig, TableConfig } from '@afterimage/service';
-import type { TableName } from './names.js';
+import { type Config, type ConfiguredTable, resolveAllTables } from '@afterimage/service';
 import type { TableSettings, TableSettingsProvider } from './settings.js';
 
 /** Table knowledge and policies from the configuration alone: what is not written there is not known. */
 export function configuredSettings(config: Config): TableSettingsProvider {
-  return ({ source, database, table }) => {
-    const from = Object.hasOwn(config.sources, source) ? config.sources[source] : undefined;
-    const own = from === undefined ? undefined : tableConfigOf(from, database, table);
-    if (from === undefined || own === undefined) return undefined;
-    return settingsOf({ config, source: from, own, database, table });
-  };
+  const keyOf = (source: string, database: string, table: string) => JSON.stringify([source, database, table]);
+  const tables = new Map(
+    resolveAllTables(config).map((t) => [keyOf(t.source, t.database, t.table), settingsOf(config, t)]),
+  );
+  return ({ source, database, table }) => tables.get(keyOf(source, database, table));
 }
 
-/** The table's own entry, else that of its database's pattern; undefined when neither is there. */
-function tableConfigOf(source: SourceConfig, database: string, table: string): TableConfig | undefined {
-  for (const name of [`${database}.${table}`, `${database}.*`]) {
-    if (Object.hasOwn(source.tables, name)) return source.tables[name] ?? {};
-  }
-  return undefined;
-}
-
-interface Place {
-  readonly config: Config;
-  readonly source: SourceConfig;
-  readonly own: TableConfig;
-  readonly database: string;
-  readonly table: string;
-}
-
-function settingsOf({ config, source, own, database, table }: Place): TableSettings {
-  const { writer } = config;
+function settingsOf({ sources, writer }: Config, { source, settings, mirror }: ConfiguredTable): TableSettings {
   return {
-    mirror: mirrorName({ source, own, database, table }),
+    mirror,
     historySuffix: writer.historySuffix,
-    key: own.key ?? null,
-    columns: own.columns ?? {},
-    types: { timeZone: source.timeZone, zeroDates: writer.zeroDates, nulCharacters: writer.nulCharacters },
-    rename: own.rename ?? writer.rename,
-    onRefused: own.onRefused ?? writer.onRefused,
+    key: settings.key ?? null,
+    columns: settings.columns ?? {},
+    types: {
+      timeZone: sources[source]?.timeZone ?? 'UTC',
+      zeroDates: writer.zeroDates,
+      nulCharacters: writer.nulCharacters,
+    },
+    rename: settings.rename ?? writer.rename,
+    onRefused: settings.onRefused ?? writer.onRefused,
     historyIndex: writer.historyIndex,
   };
-}
-
-function mirrorName({ source, own, database, table }: Omit<Place, 'config'>): TableName {
-  if (own.as !== undefined) {
-    const dot = own.as.indexOf('.');
-    return { schema: own.as.slice(0, dot), table: own.as.slice(dot + 1) };
-  }
-  const schema = Object.hasOwn(source.schemas, database) ? source.schemas[database] : undefined;
-  return { schema: schema ?? database, table };
 }

@@ -101,9 +101,10 @@ export interface ReplicaNames {
  */
 export function replicaNames(mirror: TableName, historySuffix: string): ReplicaNames {
   const schema = fitName(mirror.schema, historySuffix);
+  const table = fitName(mirror.table);
   return {
-    mirror,
-    history: { schema, table: mirror.table },
+    mirror: { schema: fitName(mirror.schema), table },
+    history: { schema, table },
     asOf: { schema, table: fitName(mirror.table, '_as_of') },
     asOfGtid: { schema, table: fitName(mirror.table, '_as_of_gtid') },
   };

@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg';
 import type { Batch } from '@afterimage/change-events';
-import type { SchemaStep } from '../control/tables.js';
+import type { SchemaStep, StoredColumn } from '../control/tables.js';
 import { StreamHalted, describeError, isTransient, sqlState } from '../errors.js';
 import { createSegmentStatements, historyRowColumns } from '../history/segment.js';
 import { asOfStatements, historyQuery } from '../history/view.js';
@@ -71,28 +71,38 @@ async function changeSchema(client: ClientBase, change: SchemaChange): Promise<S
   const changes = planSchemaChange(current, target, settings.rename);
   const { steps, widened } = await changeMirror(client, change, changes);
 
-  const version = (current?.version ?? 0) + 1;
-  const columns = storeColumns({ version, target: target.columns, before: current?.columns ?? [], changes, widened });
-  const shape = (list: typeof columns) => JSON.stringify(list.map((c) => [c.history, c.postgresType, c.origin]));
-  const isNewShape = current === null || shape([...current.columns]) !== shape(columns);
-  const segment = isNewShape ? quoteTable(segmentName(names, version)) : current.segment;
-  const next: SchemaVersion = {
-    version,
-    fingerprint: batch.schema.fingerprint,
-    fields: batch.schema.fields,
-    columns,
-    key: target.key,
-    segment,
-  };
+  const { next, isNewShape } = nextVersion(change, changes, widened);
   if (isNewShape) await createSegment(client, change, next);
 
   const recreated = changes.some(({ kind }) => kind === 'recreate');
   await recordVersion(client, change, next, { steps, recreated });
   await recordUnreliable(client, batch.stream.id, next);
   if (isNewShape) await replaceView(client, names, await loadVersions(client, batch.stream.id));
-  for (const statement of asOfStatements({ names, columns, key: target.key })) await client.query(statement);
-  if (recreated) await markTruncate(client, change, segment);
+  for (const statement of asOfStatements({ names, columns: next.columns, key: next.key }))
+    await client.query(statement);
+  if (recreated) await markTruncate(client, change, next.segment);
   return next;
+}
+
+/** The version to come. Where columns and types stay as they are, it goes on in the segment of the one before. */
+function nextVersion(
+  { batch, current, target, names }: SchemaChange,
+  changes: readonly Change[],
+  widened: ReadonlySet<string>,
+): { next: SchemaVersion; isNewShape: boolean } {
+  const {
+    version: former,
+    columns: before,
+    segment: segmentBefore,
+  } = current ?? { version: 0, columns: [], segment: null };
+  const version = former + 1;
+  const columns = storeColumns({ version, target: target.columns, before, changes, widened });
+  const shape = (list: readonly StoredColumn[]) =>
+    JSON.stringify(list.map((c) => [c.history, c.postgresType, c.origin]));
+  const isNewShape = shape(before) !== shape(columns);
+  const segment = isNewShape || segmentBefore === null ? quoteTable(segmentName(names, version)) : segmentBefore;
+  const { fingerprint, fields } = batch.schema;
+  return { next: { version, fingerprint, fields, columns, key: target.key, segment }, isNewShape };
 }
 
 async function changeMirror(
