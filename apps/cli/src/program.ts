@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { createReaderCommand, createWriterCommand } from './commands/apps.js';
 import { createConfigCommand } from './commands/config.js';
 import { createDeadLetterCommand } from './commands/dead-letter.js';
+import { createDemoCommand, createDemoSourceCommand } from './commands/demo.js';
 import { createInitCommand } from './commands/init.js';
 import { createMigrateCommand } from './commands/migrate.js';
 import { createRebuildCommand } from './commands/rebuild.js';
@@ -35,6 +36,7 @@ function createProgram(): Command {
     .showHelpAfterError('(see --help)')
     .addHelpText('after', exitCodeText);
   const commands = [
+    createDemoCommand(),
     createInitCommand(),
     createConfigCommand(),
     createMigrateCommand(),
@@ -49,6 +51,7 @@ function createProgram(): Command {
     createDeadLetterCommand(),
   ];
   for (const command of commands) program.addCommand(command);
+  program.addCommand(createDemoSourceCommand(), { hidden: true });
   for (const command of [program, ...commands.flatMap((parent) => [parent, ...parent.commands])])
     command.exitOverride();
   return program;

@@ -18,7 +18,11 @@ export function createMigrateCommand(): Command {
         console.log('control tables: up to date (schema afterimage)');
         if (config.queue.backend !== 'postgres') return;
         const connection = connectQueue(config);
-        await prepareQueue(connection).finally(async () => connection.close());
+        try {
+          await prepareQueue(connection);
+        } finally {
+          await connection.close();
+        }
         console.log('queue tables: up to date');
       } catch (error) {
         throw explainPostgres(error, config.postgres.url);

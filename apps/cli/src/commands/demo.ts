@@ -1,0 +1,41 @@
+import { exitCodes } from '@afterimage/service';
+import { Command } from 'commander';
+import { runDemo } from '../demo/demo-run.js';
+import { runDemoSource } from '../demo/source-process.js';
+import { describeUse, parseCount } from '../options.js';
+
+interface DemoCommandOptions {
+  readonly seconds: number;
+  readonly rate: number;
+  readonly writers: number;
+  readonly seed: number;
+  readonly keep?: boolean;
+}
+
+/** `afterimage demo` */
+export function createDemoCommand(): Command {
+  return new Command('demo')
+    .description('the whole pipeline on this machine with nothing but Node, checked against its source')
+    .option('-s, --seconds <n>', 'how long the workload runs', parseCount, 20)
+    .option('-r, --rate <n>', 'transactions per second at the source', parseCount, 500)
+    .option('-w, --writers <n>', 'writer processes', parseCount, 2)
+    .option('--seed <n>', 'the same seed gives the same rows', parseCount, 1)
+    .option('-k, --keep', 'stay up afterwards to look around, until Ctrl-C')
+    .option('--debug', 'show the stack of an error')
+    .addHelpText('after', describeUse('afterimage demo --seconds 30 --keep', ', 3 something differs from the source'))
+    .action(async ({ keep = false, ...options }: DemoCommandOptions) => {
+      const equal = await runDemo({ ...options, keep });
+      process.exitCode = equal ? exitCodes.ok : exitCodes.difference;
+    });
+}
+
+/** `afterimage demo-source`: the source of the demo, which starts it as a process. */
+export function createDemoSourceCommand(): Command {
+  return new Command('demo-source')
+    .description('the source of the demo')
+    .requiredOption('--expectations <file>', 'where the model goes')
+    .requiredOption('--seed <n>', 'seed of the workload', parseCount)
+    .action(async ({ expectations, seed }: { readonly expectations: string; readonly seed: number }) => {
+      await runDemoSource({ expectationsFile: expectations, seed });
+    });
+}

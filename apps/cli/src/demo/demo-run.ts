@@ -1,0 +1,218 @@
+import { chmod, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startPostgres } from '@afterimage/local-servers';
+import { configuredSettings, migrate, readStatus } from '@afterimage/replica';
+import { loadConfig, sleep } from '@afterimage/service';
+import pg from 'pg';
+import { CommandError } from '../failures.js';
+import { formatCount, formatSeconds } from '../output.js';
+import { checkTable, type TableCheck } from './checker.js';
+import { writeDemoConfig } from './demo-config.js';
+import { printChecks, printClosing, printStory, printWhereToLook } from './demo-report.js';
+import { createInterruption, type Interruption } from './interruption.js';
+import { LagMeter } from './lag-meter.js';
+import { type DemoProcess, failWhenOneEnds, startApp, startSource } from './processes.js';
+import { createProgressBoard, type Lane, type ProgressBoard } from './progress-board.js';
+import { SourceLink } from './source-link.js';
+import type { TableExpectation } from './source-model.js';
+
+export interface DemoOptions {
+  readonly seconds: number;
+  /** Transactions per second at the source; each is some four events. */
+  readonly rate: number;
+  readonly writers: number;
+  readonly keep: boolean;
+  readonly seed: number;
+}
+
+const pollMs = 200;
+/** How long nothing may be applied although something is to be. */
+const stuckMs = 20_000;
+
+interface Stage {
+  readonly folder: string;
+  readonly configPath: string;
+  readonly postgresUrl: string;
+  readonly pool: pg.Pool;
+  readonly source: SourceLink;
+  readonly apps: readonly DemoProcess[];
+}
+
+/**
+ * The whole pipeline on this machine, with nothing but Node: starts everything, runs a workload, checks PostgreSQL
+ * against the source's own model, and cleans up whatever happens. Resolves with whether all is equal.
+ */
+export async function runDemo(options: DemoOptions): Promise<boolean> {
+  const closers: (() => Promise<unknown>)[] = [];
+  const interruption = createInterruption();
+  const startedAt = performance.now();
+  try {
+    const stage = await interruption.guard(setStage(options, closers, interruption));
+    await interruption.guard(runWorkload(stage, options, interruption));
+    const checks = await interruption.guard(checkAll(stage));
+    printChecks(checks);
+    const equal = checks.every(({ problems }) => problems.length === 0);
+    if (equal) await printStory(stage.pool);
+    printWhereToLook({ ...stage, kept: options.keep });
+    if (options.keep) await interruption.arrived;
+    const orderly = await stopApps(stage.apps);
+    printClosing({ checks, equal, orderly, seconds: (performance.now() - startedAt) / 1000 });
+    return equal && orderly;
+  } finally {
+    for (const close of closers.reverse()) await close();
+    interruption.close();
+  }
+}
+
+async function step<T>(text: string, work: Promise<T>): Promise<T> {
+  const startedAt = performance.now();
+  const result = await work;
+  console.log(` ✓ ${text.padEnd(62)} ${formatSeconds((performance.now() - startedAt) / 1000)}`);
+  return result;
+}
+
+async function setStage(
+  options: DemoOptions,
+  closers: (() => Promise<unknown>)[],
+  { signal }: Interruption,
+): Promise<Stage> {
+  const folder = await mkdtemp(join(tmpdir(), 'afterimage-demo-'));
+  closers.push(() => rm(folder, { recursive: true, force: true }));
+  const logFolder = join(folder, 'logs');
+  await mkdir(logFolder);
+  await chmod(folder, 0o755);
+  const ready = async <T>(started: Promise<T>, close: (started: T) => Promise<unknown>): Promise<T> => {
+    const result = await started;
+    closers.push(() => close(result));
+    signal.throwIfAborted();
+    return result;
+  };
+  const postgres = await step(
+    'PostgreSQL 17 from npm, on a port of its own',
+    ready(startPostgres({ database: 'afterimage' }), (each) => each.stop()),
+  );
+  await step('control tables migrated', migrate(postgres.url));
+  const pool = await ready(Promise.resolve(createPool(postgres.url)), (each) => each.end());
+  const expectationsFile = join(folder, 'expectations.jsonl');
+  const sourceProcess = await ready(startSource({ expectationsFile, seed: options.seed, logFolder }), (each) =>
+    each.stop(),
+  );
+  const source = await step(
+    'MaxScale stand-in: recorded tables replayed, a shop with stock',
+    SourceLink.open(sourceProcess, expectationsFile),
+  );
+  const configPath = join(folder, 'afterimage.yaml');
+  await writeDemoConfig(configPath, { postgresUrl: postgres.url, port: source.port });
+  const writers = Array.from({ length: options.writers }, (_, index) => `writer-${index + 1}`);
+  const starting = [
+    startApp('reader', { name: 'reader', configPath, logFolder }),
+    ...writers.map((name) => startApp('writer', { name, configPath, logFolder })),
+  ];
+  const apps = await step(
+    `reader and ${writers.length} writers, each a process`,
+    Promise.all(starting.map((app) => ready(app, (each) => each.stop()))),
+  );
+  return { folder, configPath, postgresUrl: postgres.url, pool, source, apps };
+}
+
+function createPool(url: string): pg.Pool {
+  const options = '-c timezone=UTC -c datestyle=ISO -c extra_float_digits=1';
+  const pool = new pg.Pool({ connectionString: url, max: 4, options, application_name: 'afterimage demo' });
+  pool.on('error', () => undefined);
+  return pool;
+}
+
+async function runWorkload(stage: Stage, options: DemoOptions, { signal }: Interruption): Promise<void> {
+  console.log(`\n ${formatCount(options.rate)} transactions per second for ${formatSeconds(options.seconds)}:\n`);
+  const board = createProgressBoard(process.stdout.isTTY);
+  try {
+    stage.source.start(options, (statement) => board.note(` ↳ at the source: ${statement}`));
+    const follow = followProgress(stage, { board, seconds: options.seconds, signal });
+    await Promise.race([follow, failWhenOneEnds([stage.source.process, ...stage.apps])]);
+  } finally {
+    board.close();
+  }
+}
+
+interface FollowOptions {
+  readonly board: ProgressBoard;
+  readonly seconds: number;
+  readonly signal: AbortSignal;
+}
+
+/** Until the workload is over and all of it is applied. */
+async function followProgress({ pool, source }: Stage, { board, seconds, signal }: FollowOptions): Promise<void> {
+  const meter = new LagMeter();
+  const startedAt = performance.now();
+  let before: ReadonlyMap<string, number> = new Map();
+  let measuredAt = startedAt;
+  let movedAt = startedAt;
+  let rates: ReadonlyMap<string, number> = new Map();
+  for (;;) {
+    if (!(await sleep(pollMs, signal))) return;
+    const now = performance.now();
+    meter.observe(source.sent, now);
+    const applied = new Map((await readStatus(pool)).map((s) => [`${s.database}.${s.table}`, Number(s.ordinal)]));
+    if ([...applied].some(([table, count]) => count !== before.get(table))) movedAt = now;
+    const interval = (now - measuredAt) / 1000;
+    rates = new Map(
+      [...applied].map(([table, count]) => [
+        table,
+        smooth(rates.get(table) ?? 0, (count - (before.get(table) ?? 0)) / interval),
+      ]),
+    );
+    before = applied;
+    measuredAt = now;
+    const lanes = Object.entries(source.sent).map(([name, sent]): Lane => {
+      const done = applied.get(name) ?? 0;
+      return {
+        name,
+        sent,
+        applied: done,
+        perSecond: rates.get(name) ?? 0,
+        lagSeconds: meter.lagSeconds(name, done, now),
+      };
+    });
+    board.update({ elapsed: (now - startedAt) / 1000, seconds, lanes: joinRecorded(lanes) });
+    const behind = lanes.filter((lane) => lane.applied < lane.sent);
+    if (source.finished && behind.length === 0) return;
+    if (behind.length > 0 && now - movedAt > stuckMs) {
+      throw new CommandError(
+        `nothing was applied for ${formatSeconds(stuckMs / 1000)}; behind: ${behind.map((l) => `${l.name} ${l.applied}/${l.sent}`).join(', ')}`,
+      );
+    }
+  }
+}
+
+function smooth(earlier: number, now: number): number {
+  return earlier * 0.6 + now * 0.4;
+}
+
+/** The recorded tables are small: one line for all. */
+function joinRecorded(lanes: readonly Lane[]): Lane[] {
+  const live = lanes.filter(({ name }) => name.startsWith('shop.'));
+  const recorded = lanes.filter(({ name }) => !name.startsWith('shop.'));
+  const sum = (pick: (lane: Lane) => number) => recorded.reduce((total, lane) => total + pick(lane), 0);
+  const joined = {
+    name: `${recorded.length} recorded`,
+    sent: sum((l) => l.sent),
+    applied: sum((l) => l.applied),
+    perSecond: sum((l) => l.perSecond),
+    lagSeconds: Math.max(0, ...recorded.map((l) => l.lagSeconds)),
+  };
+  return [...live, joined];
+}
+
+async function checkAll({ pool, configPath, source }: Stage): Promise<TableCheck[]> {
+  const settingsOf = configuredSettings(loadConfig(configPath, {}));
+  const lines = (await readFile(source.expectationsFile, 'utf8')).split('\n');
+  const checks: TableCheck[] = [];
+  for (const line of lines) checks.push(await checkTable(pool, JSON.parse(line) as TableExpectation, settingsOf));
+  return checks;
+}
+
+async function stopApps(apps: readonly DemoProcess[]): Promise<boolean> {
+  const orderly = await Promise.all(apps.map((app) => app.stop()));
+  return orderly.every(Boolean);
+}

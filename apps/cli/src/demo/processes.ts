@@ -1,0 +1,79 @@
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { endWithThisProcess } from '@afterimage/local-servers';
+import { CommandError } from '../failures.js';
+import { type AppName, locateApp } from '../child-programs.js';
+
+const stopTimeoutMs = 20_000;
+const shownLogLines = 15;
+
+/** A process of the demo; its output goes to a file. */
+export interface DemoProcess {
+  readonly name: string;
+  readonly child: ChildProcess;
+  readonly logFile: string;
+  /** Resolves when the process has ended, with what to say about it. */
+  readonly ended: Promise<string>;
+  /** SIGTERM, and SIGKILL when that does not help. Resolves with whether it ended by itself with code 0. */
+  stop(): Promise<boolean>;
+}
+
+export async function startApp(
+  app: AppName,
+  options: { name: string; configPath: string; logFolder: string },
+): Promise<DemoProcess> {
+  const { name, configPath, logFolder } = options;
+  const logFile = join(logFolder, `${name}.log`);
+  const log = await open(logFile, 'a');
+  try {
+    const args = [locateApp(app), '--config', configPath];
+    // In a session of its own: a Ctrl-C on the terminal reaches the demo only, which then stops all in order.
+    const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log.fd, log.fd] });
+    return attend(name, child, logFile);
+  } finally {
+    await log.close();
+  }
+}
+
+export async function startSource(options: {
+  expectationsFile: string;
+  seed: number;
+  logFolder: string;
+}): Promise<DemoProcess> {
+  const logFile = join(options.logFolder, 'source.log');
+  const log = await open(logFile, 'a');
+  try {
+    const args = ['demo-source', '--expectations', options.expectationsFile, '--seed', String(options.seed)];
+    const child = fork(process.argv[1] ?? '', args, { detached: true, stdio: ['ignore', log.fd, log.fd, 'ipc'] });
+    return attend('source', child, logFile);
+  } finally {
+    await log.close();
+  }
+}
+
+function attend(name: string, child: ChildProcess, logFile: string): DemoProcess {
+  endWithThisProcess(child);
+  const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+  return {
+    name,
+    child,
+    logFile,
+    ended: exited.then(([code, signal]) => `the ${name} ended with ${signal ?? `exit code ${code}`}`),
+    stop: async () => {
+      const timer = setTimeout(() => child.kill('SIGKILL'), stopTimeoutMs);
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+      const [code] = await exited;
+      clearTimeout(timer);
+      return code === 0;
+    },
+  };
+}
+
+/** Rejects when one of the processes ends, with the end of its log. Never resolves. */
+export async function failWhenOneEnds(processes: readonly DemoProcess[]): Promise<never> {
+  const [first, why] = await Promise.race(processes.map(async (each) => [each, await each.ended] as const));
+  const log = (await readFile(first.logFile, 'utf8')).trimEnd().split('\n').slice(-shownLogLines);
+  throw new CommandError(`${why} in the middle of the demo. The end of its log:\n${log.join('\n')}`);
+}

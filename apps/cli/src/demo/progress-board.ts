@@ -1,0 +1,101 @@
+import cliProgress from 'cli-progress';
+import { formatCount, formatSeconds } from '../output.js';
+
+/** One line of the board: a table, or several together. */
+export interface Lane {
+  readonly name: string;
+  readonly sent: number;
+  readonly applied: number;
+  readonly perSecond: number;
+  readonly lagSeconds: number;
+}
+
+export interface BoardState {
+  readonly elapsed: number;
+  readonly seconds: number;
+  readonly lanes: readonly Lane[];
+}
+
+/** Shows how the demo goes: bars on a terminal, a line now and then elsewhere. */
+export interface ProgressBoard {
+  update(state: BoardState): void;
+  /** A line that stays. */
+  note(text: string): void;
+  close(): void;
+}
+
+export function createProgressBoard(isTerminal: boolean): ProgressBoard {
+  return isTerminal ? createBars() : createLines();
+}
+
+const nameWidth = 18;
+const barWidth = 24;
+const lineEveryMs = 2000;
+
+function createBars(): ProgressBoard {
+  const board = new cliProgress.MultiBar(
+    {
+      barCompleteChar: '█',
+      barIncompleteChar: '░',
+      barsize: barWidth,
+      format: ' {name} {bar} {text}',
+      hideCursor: true,
+      autopadding: false,
+      linewrap: null,
+      fps: 10,
+      gracefulExit: false,
+    },
+    cliProgress.Presets.shades_classic,
+  );
+  const bars = new Map<string, cliProgress.SingleBar>();
+  const show = (name: string, bar: { total: number; value: number; text: string }) => {
+    const known = bars.get(name);
+    const payload = { name: name.padEnd(nameWidth), text: bar.text };
+    if (known === undefined) bars.set(name, board.create(Math.max(1, bar.total), bar.value, payload));
+    else {
+      known.setTotal(Math.max(1, bar.total));
+      known.update(bar.value, payload);
+    }
+  };
+  return {
+    update: ({ elapsed, seconds, lanes }) => {
+      const left = Math.max(0, seconds - elapsed);
+      show('workload', {
+        total: seconds,
+        value: Math.min(elapsed, seconds),
+        text: left === 0 ? 'over, applying the rest' : `${formatSeconds(left)} left`,
+      });
+      for (const lane of lanes) show(lane.name, { total: lane.sent, value: lane.applied, text: describeLane(lane) });
+    },
+    note: (text) => board.log(`${text}\n`),
+    close: () => {
+      board.update();
+      board.stop();
+    },
+  };
+}
+
+function describeLane({ sent, applied, perSecond, lagSeconds }: Lane): string {
+  const counts = `${formatCount(applied)}/${formatCount(sent)}`.padEnd(15);
+  return `${counts} ${`${formatCount(perSecond)}/s`.padStart(8)}  ${lagSeconds === 0 ? 'in sync' : `lag ${formatSeconds(lagSeconds)}`}`.padEnd(
+    40,
+  );
+}
+
+function createLines(): ProgressBoard {
+  let shownAt = 0;
+  return {
+    update: ({ elapsed, lanes }) => {
+      if (performance.now() - shownAt < lineEveryMs) return;
+      shownAt = performance.now();
+      const sum = (pick: (lane: Lane) => number) => lanes.reduce((total, lane) => total + pick(lane), 0);
+      const lag = Math.max(0, ...lanes.map(({ lagSeconds }) => lagSeconds));
+      console.log(
+        `${formatSeconds(elapsed).padStart(8)}  sent ${formatCount(sum((l) => l.sent))}  applied ${formatCount(sum((l) => l.applied))}  ` +
+          `${formatCount(sum((l) => l.perSecond))}/s  ${lag === 0 ? 'in sync' : `lag ${formatSeconds(lag)}`}`,
+      );
+    },
+    note: (text) => console.log(text),
+    close: () => undefined,
+  };
+}
