@@ -97,6 +97,9 @@ const ambiguous: readonly Listed[] = [
   { names: ['blob'], literals: ["x'6666'"], text: '\\xff', lost: false },
 ];
 
+const listed = [...lost, ...counted, ...ambiguous];
+const unseen = new Set(listed);
+
 /** How a recorded value comes out other than it was inserted; null = it comes out right. */
 export function findDeviation(place: {
   name: string;
@@ -107,14 +110,22 @@ export function findDeviation(place: {
   if (place.literal === 'NULL') {
     return null;
   }
-  const found = [...lost, ...counted, ...ambiguous].find(
-    (listed) =>
-      listed.names.includes(place.name) &&
-      (listed.literals?.includes(place.literal) ?? true) &&
-      (listed.folder ?? place.folder) === place.folder &&
-      (listed.known ?? place.known) === place.known,
+  const found = listed.find(
+    (entry) =>
+      entry.names.includes(place.name) &&
+      (entry.literals?.includes(place.literal) ?? true) &&
+      (entry.folder ?? place.folder) === place.folder &&
+      (entry.known ?? place.known) === place.known,
   );
+  if (found !== undefined) {
+    unseen.delete(found);
+  }
   return found ?? null;
+}
+
+/** The entries that no value asked for so far: after all recordings, there must be none. */
+export function listUnseen(): readonly Listed[] {
+  return [...unseen];
 }
 
 function wrongDecimals(name: string, values: Readonly<Record<string, string>>): Listed[] {

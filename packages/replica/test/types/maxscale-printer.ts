@@ -11,12 +11,12 @@ const SHORT: Readonly<Record<string, string>> = {
 };
 
 export function printString(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- control characters are what is escaped
-  const escaped = text.replace(
-    /[\x00-\x1f"\\]/g,
-    (c) => SHORT[c] ?? `\\u${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}`,
-  );
+  const escaped = Array.from(text, (c) => SHORT[c] ?? (c < ' ' ? escapeControl(c) : c)).join('');
   return `"${escaped}"`;
+}
+
+function escapeControl(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}`;
 }
 
 export function printLine(value: string, position = 1): string {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createEmptyDatabase, type TestDatabase } from '../../../../test/harness/databases.js';
 import { mapColumn } from '../../src/types/index.js';
 import { convertLines, settings } from './conversion.js';
-import { findDeviation } from './deviations.js';
+import { findDeviation, listUnseen } from './deviations.js';
 import { expectText, trimNumber } from './oracle.js';
 import { readRecordings, type Recording } from './recordings.js';
 
@@ -40,6 +40,10 @@ describe.each(SITUATIONS)('values recorded in $folder, with knowledge of the $kn
       expect(got).toEqual(wanted);
     },
   );
+});
+
+it('every listed loss and ambiguity was met', () => {
+  expect(listUnseen()).toEqual([]);
 });
 
 async function convert(recording: Recording, typeKnown: boolean) {

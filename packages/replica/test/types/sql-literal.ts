@@ -14,16 +14,20 @@ export function evaluateLiteral(literal: string): Buffer | null {
   if (literal.startsWith("'")) {
     return unescape(literal.slice(1, -1));
   }
-  const [, name, inner] = /^(repeat|concat|convert)\((.*)\)$/s.exec(literal) ?? [];
+  const [, name, inner = ''] = /^(repeat|concat|convert)\((.*)\)$/s.exec(literal) ?? [];
+  return callFunction(literal, name, inner);
+}
+
+function callFunction(literal: string, name: string | undefined, inner: string): Buffer | null {
   switch (name) {
     case 'repeat': {
-      const [, text = '', times] = /^'(.*)',(\d+)$/s.exec(inner ?? '') ?? [];
+      const [, text = '', times] = /^'(.*)',(\d+)$/s.exec(inner) ?? [];
       return Buffer.from(text.repeat(Number(times)));
     }
     case 'concat':
-      return Buffer.concat((inner ?? '').split(', ').map((part) => evaluateLiteral(part) ?? Buffer.alloc(0)));
+      return Buffer.concat(inner.split(', ').map((part) => evaluateLiteral(part) ?? Buffer.alloc(0)));
     case 'convert':
-      return evaluateLiteral((inner ?? '').replace(' using utf8mb4', ''));
+      return evaluateLiteral(inner.replace(' using utf8mb4', ''));
     default:
       throw new Error(`no rule for the literal ${literal}`);
   }
