@@ -26,6 +26,14 @@ export class ServiceProcess {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
+  /** Ends it at once, wherever it is. */
+  async kill(): Promise<void> {
+    if (this.ended) return;
+    const exited = once(this.#child, 'exit');
+    this.#child.kill('SIGKILL');
+    await exited;
+  }
+
   /** Ends it in good order; resolves with its exit code. */
   async stop(): Promise<number | null> {
     if (!this.ended) {
