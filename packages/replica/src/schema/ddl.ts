@@ -58,8 +58,15 @@ async function statementsFor(
 
 /** CREATE SCHEMA only where it is missing: IF NOT EXISTS asks for the privilege even when it exists. */
 export async function createSchema(client: ClientBase, schema: string): Promise<string[]> {
+  if (await hasSchema(client, schema)) return [];
+  // Streams that share a schema may begin at once: the others wait here until the first has created it.
+  await client.query(`SELECT pg_advisory_xact_lock(hashtextextended('afterimage.schema:' || $1, 0))`, [schema]);
+  return (await hasSchema(client, schema)) ? [] : [`CREATE SCHEMA ${quoteName(schema)}`];
+}
+
+async function hasSchema(client: ClientBase, schema: string): Promise<boolean> {
   const { rowCount } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [schema]);
-  return rowCount === 0 ? [`CREATE SCHEMA ${quoteName(schema)}`] : [];
+  return rowCount !== 0;
 }
 
 const keyName = (names: ReplicaNames) => fitName(names.mirror.table, '_pkey');
