@@ -2,18 +2,17 @@ import { chmod, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startPostgres } from '@afterimage/local-servers';
-import { configuredSettings, migrate, readStatus } from '@afterimage/replica';
-import { loadConfig, sleep } from '@afterimage/service';
+import { configuredSettings, migrate } from '@afterimage/replica';
+import { loadConfig } from '@afterimage/service';
 import pg from 'pg';
-import { CommandError } from '../failures.js';
 import { formatCount, formatSeconds } from '../output.js';
 import { checkTable, type TableCheck } from './checker.js';
 import { writeDemoConfig } from './demo-config.js';
 import { printChecks, printClosing, printStory, printWhereToLook } from './demo-report.js';
 import { createInterruption, type Interruption } from './interruption.js';
-import { LagMeter } from './lag-meter.js';
 import { type DemoProcess, failWhenOneEnds, startApp, startSource } from './processes.js';
-import { createProgressBoard, type Lane, type ProgressBoard } from './progress-board.js';
+import { followWorkload, waitUntilApplied } from './progress.js';
+import { createProgressBoard } from './progress-board.js';
 import { SourceLink } from './source-link.js';
 import type { TableExpectation } from './source-model.js';
 
@@ -25,10 +24,6 @@ export interface DemoOptions {
   readonly keep: boolean;
   readonly seed: number;
 }
-
-const pollMs = 200;
-/** How long nothing may be applied although something is to be. */
-const stuckMs = 20_000;
 
 interface Stage {
   readonly folder: string;
@@ -49,6 +44,7 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
   const startedAt = performance.now();
   try {
     const stage = await interruption.guard(setStage(options, closers, interruption));
+    await interruption.guard(applyStock(stage, interruption));
     await interruption.guard(runWorkload(stage, options, interruption));
     const checks = await interruption.guard(checkAll(stage));
     printChecks(checks);
@@ -95,8 +91,9 @@ async function setStage(
   await step('control tables migrated', migrate(postgres.url));
   const pool = await ready(Promise.resolve(createPool(postgres.url)), (each) => each.end());
   const expectationsFile = join(folder, 'expectations.jsonl');
-  const sourceProcess = await ready(startSource({ expectationsFile, seed: options.seed, logFolder }), (each) =>
-    each.stop(),
+  const sourceProcess = await ready(
+    startSource({ expectationsFile, seed: options.seed, logFolder, temporaryDirectory: folder }),
+    (each) => each.stop(),
   );
   const source = await step(
     'MaxScale stand-in: recorded tables replayed, a shop with stock',
@@ -123,85 +120,27 @@ function createPool(url: string): pg.Pool {
   return pool;
 }
 
+async function applyStock(stage: Stage, { signal }: Interruption): Promise<void> {
+  const count = Object.values(stage.source.sent).reduce((sum, sent) => sum + sent, 0);
+  await step(
+    `${formatCount(count)} events of stock applied`,
+    whileAllRun(stage, waitUntilApplied({ ...stage, signal })),
+  );
+}
+
 async function runWorkload(stage: Stage, options: DemoOptions, { signal }: Interruption): Promise<void> {
   console.log(`\n ${formatCount(options.rate)} transactions per second for ${formatSeconds(options.seconds)}:\n`);
   const board = createProgressBoard(process.stdout.isTTY);
   try {
     stage.source.start(options, (statement) => board.note(` ↳ at the source: ${statement}`));
-    const follow = followProgress(stage, { board, seconds: options.seconds, signal });
-    await Promise.race([follow, failWhenOneEnds([stage.source.process, ...stage.apps])]);
+    await whileAllRun(stage, followWorkload({ ...stage, signal }, board, options.seconds));
   } finally {
     board.close();
   }
 }
 
-interface FollowOptions {
-  readonly board: ProgressBoard;
-  readonly seconds: number;
-  readonly signal: AbortSignal;
-}
-
-/** Until the workload is over and all of it is applied. */
-async function followProgress({ pool, source }: Stage, { board, seconds, signal }: FollowOptions): Promise<void> {
-  const meter = new LagMeter();
-  const startedAt = performance.now();
-  let before: ReadonlyMap<string, number> = new Map();
-  let measuredAt = startedAt;
-  let movedAt = startedAt;
-  let rates: ReadonlyMap<string, number> = new Map();
-  for (;;) {
-    if (!(await sleep(pollMs, signal))) return;
-    const now = performance.now();
-    meter.observe(source.sent, now);
-    const applied = new Map((await readStatus(pool)).map((s) => [`${s.database}.${s.table}`, Number(s.ordinal)]));
-    if ([...applied].some(([table, count]) => count !== before.get(table))) movedAt = now;
-    const interval = (now - measuredAt) / 1000;
-    rates = new Map(
-      [...applied].map(([table, count]) => [
-        table,
-        smooth(rates.get(table) ?? 0, (count - (before.get(table) ?? 0)) / interval),
-      ]),
-    );
-    before = applied;
-    measuredAt = now;
-    const lanes = Object.entries(source.sent).map(([name, sent]): Lane => {
-      const done = applied.get(name) ?? 0;
-      return {
-        name,
-        sent,
-        applied: done,
-        perSecond: rates.get(name) ?? 0,
-        lagSeconds: meter.lagSeconds(name, done, now),
-      };
-    });
-    board.update({ elapsed: (now - startedAt) / 1000, seconds, lanes: joinRecorded(lanes) });
-    const behind = lanes.filter((lane) => lane.applied < lane.sent);
-    if (source.finished && behind.length === 0) return;
-    if (behind.length > 0 && now - movedAt > stuckMs) {
-      throw new CommandError(
-        `nothing was applied for ${formatSeconds(stuckMs / 1000)}; behind: ${behind.map((l) => `${l.name} ${l.applied}/${l.sent}`).join(', ')}`,
-      );
-    }
-  }
-}
-
-function smooth(earlier: number, now: number): number {
-  return earlier * 0.6 + now * 0.4;
-}
-
-/** The recorded tables are small: one line for all. */
-function joinRecorded(lanes: readonly Lane[]): Lane[] {
-  const live = lanes.filter(({ name }) => name.startsWith('shop.'));
-  const recorded = lanes.filter(({ name }) => !name.startsWith('shop.'));
-  const sum = (pick: (lane: Lane) => number) => recorded.reduce((total, lane) => total + pick(lane), 0);
-  const joined = {
-    name: `${recorded.length} recorded`,
-    sent: sum((l) => l.sent),
-    applied: sum((l) => l.applied),
-    perSecond: sum((l) => l.perSecond),
-    lagSeconds: Math.max(0, ...recorded.map((l) => l.lagSeconds)),
-  };
-  return [...live, joined];
+async function whileAllRun({ source, apps }: Stage, work: Promise<void>): Promise<void> {
+  await Promise.race([work, failWhenOneEnds([source.process, ...apps])]);
 }
 
 async function checkAll({ pool, configPath, source }: Stage): Promise<TableCheck[]> {

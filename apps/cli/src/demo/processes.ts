@@ -37,24 +37,28 @@ export async function startApp(
   }
 }
 
-export async function startSource(options: {
-  expectationsFile: string;
-  seed: number;
-  logFolder: string;
-}): Promise<DemoProcess> {
+export interface SourceOptions {
+  readonly expectationsFile: string;
+  readonly seed: number;
+  readonly logFolder: string;
+  /** Removed when the demo's process is gone without having stopped the source. */
+  readonly temporaryDirectory: string;
+}
+
+export async function startSource(options: SourceOptions): Promise<DemoProcess> {
   const logFile = join(options.logFolder, 'source.log');
   const log = await open(logFile, 'a');
   try {
     const args = ['demo-source', '--expectations', options.expectationsFile, '--seed', String(options.seed)];
     const child = fork(process.argv[1] ?? '', args, { detached: true, stdio: ['ignore', log.fd, log.fd, 'ipc'] });
-    return attend('source', child, logFile);
+    return attend('source', child, logFile, options.temporaryDirectory);
   } finally {
     await log.close();
   }
 }
 
-function attend(name: string, child: ChildProcess, logFile: string): DemoProcess {
-  endWithThisProcess(child);
+function attend(name: string, child: ChildProcess, logFile: string, temporaryDirectory = ''): DemoProcess {
+  endWithThisProcess(child, { temporaryDirectory });
   const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
   return {
     name,

@@ -44,6 +44,8 @@ function createBars(): ProgressBoard {
       linewrap: null,
       fps: 10,
       gracefulExit: false,
+      // A bar that did not change would stay where it was when a note moves the others down.
+      forceRedraw: true,
     },
     cliProgress.Presets.shades_classic,
   );
@@ -89,10 +91,14 @@ function createLines(): ProgressBoard {
       if (performance.now() - shownAt < lineEveryMs) return;
       shownAt = performance.now();
       const sum = (pick: (lane: Lane) => number) => lanes.reduce((total, lane) => total + pick(lane), 0);
-      const lag = Math.max(0, ...lanes.map(({ lagSeconds }) => lagSeconds));
+      const last = lanes.toSorted((a, b) => b.lagSeconds - a.lagSeconds)[0];
+      const lag =
+        last === undefined || last.lagSeconds === 0
+          ? 'in sync'
+          : `lag ${formatSeconds(last.lagSeconds)} (${last.name})`;
       console.log(
         `${formatSeconds(elapsed).padStart(8)}  sent ${formatCount(sum((l) => l.sent))}  applied ${formatCount(sum((l) => l.applied))}  ` +
-          `${formatCount(sum((l) => l.perSecond))}/s  ${lag === 0 ? 'in sync' : `lag ${formatSeconds(lag)}`}`,
+          `${formatCount(sum((l) => l.perSecond))}/s  ${lag}`,
       );
     },
     note: (text) => console.log(text),
