@@ -242,6 +242,23 @@ describe('bytes', () => {
     );
   });
 
+  it('hex digits are bytes exactly when those bytes are not valid UTF-8', async () => {
+    const edges = '00 7f 80 8f 90 9f a0 bf c0 c1 c2 cf d0 df e0 e1 ec ed ee ef f0 f1 f3 f4 f5 ff'.split(' ');
+    const pairs = edges.flatMap((first) => edges.map((second) => first + second));
+    const singles = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'));
+    const triples = edges.flatMap((first) => pairs.map((rest) => first + rest));
+    const quadruples = ['c3', 'e0', 'ed', 'f0', 'f1', 'f3', 'f4', 'f5'].flatMap((first) =>
+      triples.map((rest) => first + rest),
+    );
+    const list = [...singles, ...pairs, ...triples, ...quadruples].filter((hex) => hex !== '00');
+    const wanted = list.map((hex) => {
+      const decoded = Buffer.from(hex, 'hex');
+      return `\\x${(maxscale.isUtf8(decoded) ? Buffer.from(hex) : decoded).toString('hex')}`;
+    });
+    const got = await convertToText({ real: 'blob', avro: 'bytes' }, list.map(maxscale.printString));
+    expect(got.flatMap((text, i) => (text === wanted[i] ? [] : [`${list[i]} → ${text}`]))).toEqual([]);
+  });
+
   it('a binary of known length has its zero bytes back', async () => {
     await forAll(bytes({ minLength: 12, maxLength: 12 }), async (list) => {
       const zeroed = list.map((blob, i) => blob.fill(0, Math.max(0, 12 - (i % 14))));
@@ -398,6 +415,11 @@ describe('times', () => {
         text === writeTime(micros[i] ?? 0) || lost === '1' ? [] : [`${micros[i]} → ${text}`],
       );
       expect(wrong).toEqual([]);
+      const isClear = (value: number) => {
+        const printed = maxscale.printTime(value, digits);
+        return Math.abs(value) < HOURS_185 && !/\.\d{4}00"|\.16600000"/.test(printed);
+      };
+      expect(rows.filter(({ lost }, i) => lost === '1' && isClear(micros[i] ?? 0))).toEqual([]);
     });
   });
 
