@@ -83,7 +83,7 @@ export class Outlet {
     const before = fault.at.bytes - this.#sent;
     await this.#write(bytes.subarray(0, before));
     await this.#strike(fault);
-    return this.#sendNow(bytes.subarray(before));
+    return this.#open ? this.#sendNow(bytes.subarray(before)) : false;
   }
 
   async #write(bytes: Buffer): Promise<boolean> {
