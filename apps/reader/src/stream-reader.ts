@@ -1,4 +1,4 @@
-import { parsePosition } from '@afterimage/change-events';
+import { formatPosition, parsePosition } from '@afterimage/change-events';
 import { type BatchQueue, openBatchQueue, type QueueConnection } from '@afterimage/queue';
 import { type Offset, readOffsets, type StreamRecord } from '@afterimage/replica';
 import { createBackoff, type Logger, sleep } from '@afterimage/service';
@@ -44,6 +44,8 @@ const busyFlights = 2;
 /** A stop gives up what the queue does not take in this time; it is read again later. */
 const stopGraceMs = 5_000;
 const settledMs = 60_000;
+/** How often a halted stream looks whether its offset was set anew. */
+const offsetLookMs = 1_000;
 
 /**
  * Reads one table's stream into its queue until `signal` aborts, through every kind of trouble. Resolves when what
@@ -298,14 +300,14 @@ class StreamReader {
     await sleep(pauseMs, signal);
   }
 
-  /** Waits until the offset is another one, or for the time between two looks at the source. */
+  /** Waits until the offset is another one than was lost, or for the time between two looks at the source. */
   async #waitForRecheck(): Promise<void> {
     const { signal, recheckMs } = this.#options;
+    const lost = formatPosition(this.#point.resume?.position ?? new Map());
     const until = Date.now() + recheckMs;
-    const before = await this.#readOffset().catch(() => undefined);
-    while (Date.now() < until && (await sleep(Math.min(2_000, recheckMs), signal))) {
-      const now = await this.#readOffset().catch(() => undefined);
-      if (now !== undefined && now.position !== before?.position) break;
+    while (Date.now() < until && (await sleep(Math.min(offsetLookMs, recheckMs), signal))) {
+      const offset = await this.#readOffset().catch(() => undefined);
+      if (offset !== undefined && offset.position !== lost) break;
     }
     this.#restart = true;
   }
