@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { type OracleStream, readRecordedStream } from '../oracle/recorded-stream.js';
 
@@ -11,7 +12,8 @@ export interface Recording {
   readonly key: readonly string[] | null;
 }
 
-const folders = ['2-types', '2-types-show-create', '3-dml', '4-ddl', '5-resume', '6-ops', '7-extra'];
+export type Topic = '2-types' | '2-types-show-create' | '3-dml' | '4-ddl' | '5-resume' | '6-ops' | '7-extra';
+
 const transcripts = new URL('../fixtures/transcripts/', import.meta.url);
 const suffix = '.recv.bin';
 
@@ -29,13 +31,18 @@ const keys: Readonly<Record<string, readonly string[] | null>> = {
   'ddl.add_pk': null,
 };
 
-/** Every recording that holds a table's stream. */
-export async function readRecordings(): Promise<Recording[]> {
-  const lists = await Promise.all(folders.map((folder) => readFolder(folder)));
-  return lists.flat();
+/** The recordings of some topics that hold a table's stream; of those with equal bytes, the first. */
+export async function readRecordings(...topics: readonly Topic[]): Promise<Recording[]> {
+  const lists = await Promise.all(topics.map((topic) => readTopic(topic)));
+  const distinct = new Map<string, Recording>();
+  for (const recording of lists.flat()) {
+    const content = createHash('sha256').update(recording.bytes).digest('hex');
+    if (!distinct.has(content)) distinct.set(content, recording);
+  }
+  return [...distinct.values()];
 }
 
-async function readFolder(folder: string): Promise<Recording[]> {
+async function readTopic(folder: Topic): Promise<Recording[]> {
   const files = (await readdir(new URL(folder, transcripts))).filter((file) => file.endsWith(suffix)).sort();
   const recordings = await Promise.all(
     files.map(async (file): Promise<Recording> => {

@@ -96,7 +96,7 @@ function describeConfig(
     },
     sources: Object.fromEntries([...sources].map((entry) => [entry[0], describeSource(entry)])),
     // Small batches, so that most recordings take several.
-    reader: { maxBatchEvents: 7, maxBatchBytes: 4096 },
+    reader: { maxBatchEvents: 10, maxBatchBytes: 16_384 },
     service: { logLevel: 'warn' },
   };
 }

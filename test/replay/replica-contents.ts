@@ -63,7 +63,8 @@ export async function readMirror(pool: Pool, stream: ReplayedStream, version: St
 export async function countDifferences(pool: Pool, stream: ReplayedStream): Promise<number> {
   const { mirrorSchema, recording } = stream;
   const asOf = `${escapeIdentifier(`${mirrorSchema}_history`)}.${escapeIdentifier(`${recording.expected.table}_as_of`)}`;
-  const rowsOf = (from: string) => `SELECT to_jsonb(r)::text AS row FROM ${from} AS r`;
+  // A function that returns one column gives values, not rows; the inner SELECT makes rows of them.
+  const rowsOf = (from: string) => `SELECT to_jsonb(r)::text AS row FROM (SELECT * FROM ${from}) AS r`;
   const mirror = rowsOf(mirrorTable(stream));
   const history = rowsOf(`${asOf}('infinity')`);
   const { rows } = await pool.query<{ count: number }>(
