@@ -14,12 +14,13 @@ export class MessageDecoder {
   #cutText: string | undefined;
 
   /**
-   * Decodes whole lines, each ending with "\n", and appends their messages to `messages`. Throws CdcError
+   * Decodes lines that end with "\n" (the last one may end with the text) and appends their messages to `messages`. Throws CdcError
    * PROTOCOL_VIOLATION at a line of no known kind, after appending the messages before it.
    */
   decode(lines: string, messages: CdcMessage[]): void {
     for (let start = 0; start < lines.length;) {
-      const end = lines.indexOf('\n', start);
+      const found = lines.indexOf('\n', start);
+      const end = found === -1 ? lines.length : found;
       // An unknown command's answer ends in "\n\0", so the next line begins with the NUL.
       while (lines.charCodeAt(start) === nul) start++;
       if (isRowAt(lines, start)) {

@@ -24,7 +24,7 @@ export interface FakeMaxScaleOptions {
 }
 
 /** One client, as the server sees it. */
-export type ConnectionView = Pick<Session, 'state' | 'request' | 'bytesSent' | 'bytesWaiting'>;
+export type ConnectionView = Pick<Session, 'state' | 'request' | 'packets' | 'bytesSent' | 'bytesWaiting'>;
 
 /**
  * Starts a server that behaves on the wire like MaxScale 24.02.4's CDC listener: scripted tables, recorded

@@ -11,13 +11,18 @@ export function findStart(lines: Buffer, start: StartRule): number {
   if (start.kind !== 'gtid') return -1;
   // One character per byte, so that offsets in the text are offsets in the block.
   const text = lines.toString('latin1');
-  for (let at = 0; at < text.length; at = text.indexOf('\n', at) + 1) {
+  for (let at = 0; at < text.length; at = nextLine(text, at)) {
     const { domain, serverId, sequence } = parseRowPrefixAt(text, at);
     if (widen(sequence) >= start.sequence && widen(serverId) === start.serverId && widen(domain) === start.domain) {
       return at;
     }
   }
   return -1;
+}
+
+function nextLine(text: string, at: number): number {
+  const end = text.indexOf('\n', at);
+  return end === -1 ? text.length : end + 1;
 }
 
 function widen(value: number): bigint {

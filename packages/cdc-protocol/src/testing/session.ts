@@ -54,7 +54,8 @@ export class Session {
     socket.once('end', () => socket.destroy());
     this.#work = this.#outlet.reach('after-accept');
     socket.on('data', (packet: Buffer) => {
-      this.#work = this.#work.then(() => this.#answer(packet));
+      const index = this.#packets++;
+      this.#work = this.#work.then(() => this.#answer(packet, index));
     });
   }
 
@@ -65,6 +66,11 @@ export class Session {
   /** The last REQUEST-DATA that named an existing file. */
   get request(): string | undefined {
     return this.#request;
+  }
+
+  /** TCP reads so far, each of which MaxScale takes for one command. */
+  get packets(): number {
+    return this.#packets;
   }
 
   /** Bytes handed to the kernel. */
@@ -85,9 +91,9 @@ export class Session {
     this.#socket.resetAndDestroy();
   }
 
-  async #answer(packet: Buffer): Promise<void> {
+  async #answer(packet: Buffer, index: number): Promise<void> {
     const { replay } = this.#context;
-    if (replay !== undefined) return this.#replay(replay);
+    if (replay !== undefined) return this.#replay(replay, index);
     switch (this.#state) {
       case 'connected':
         return this.#authenticate(packet);
@@ -99,11 +105,11 @@ export class Session {
     }
   }
 
-  async #replay({ replies, end }: Replay): Promise<void> {
-    const reply = replies[this.#packets++];
+  async #replay({ replies, end }: Replay, index: number): Promise<void> {
+    const reply = replies[index];
     if (reply === undefined) return;
     await this.#outlet.send(reply);
-    if (end && this.#packets === replies.length) await this.#outlet.end();
+    if (end && index === replies.length - 1) await this.#outlet.end();
   }
 
   async #authenticate(packet: Buffer): Promise<void> {
