@@ -29,7 +29,7 @@ export function readPlainly(stream: Buffer): PlainMessage[] {
 }
 
 function readJson(raw: string): PlainMessage {
-  const object = JSON.parse(raw.replace(/": (-?\d{16,})(?=[,}])/g, '": "bigint:$1"'), (key, value: unknown) =>
+  const object = JSON.parse(raw.replace(/": (-?\d{16,})(?=[,}])/g, '": "bigint:$1"'), (_key, value: unknown) =>
     typeof value === 'string' && value.startsWith('bigint:') ? narrow(BigInt(value.slice(7))) : value,
   ) as Record<string, unknown>;
   if ('namespace' in object) {

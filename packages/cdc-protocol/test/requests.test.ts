@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { cdcErrorAdvice, connect } from '@afterimage/cdc-protocol';
 import { formatAuthentication, formatDataRequest, formatRegistration } from '../src/requests.js';
-import { expectCode } from './support.js';
+import { codeOf } from './support.js';
 
-const invalid = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
+const invalid = expect.objectContaining({ code: 'INVALID_ARGUMENT' }) as Error;
 
 describe('commands', () => {
   it('authenticate with the hex of user, colon and the raw SHA-1 of the password, as recorded', () => {
@@ -33,21 +33,22 @@ describe('commands', () => {
   });
 
   it.each([
-    ...[
-      '',
-      '0-1',
-      '0-1-7-9',
-      '0-1-7,1-1-1',
-      '0-1-7:2',
-      '0-1-7 ',
-      ' 0-1-7',
-      '0-1-7\n',
-      '0-1--7',
-      '+0-1-7',
-      '0x0-1-7',
-      'now',
-    ],
-    ...['4294967296-1-1', '0-4294967296-1', '0-1-18446744073709551616', '٠-1-1'],
+    '',
+    '0-1',
+    '0-1-7-9',
+    '0-1-7,1-1-1',
+    '0-1-7:2',
+    '0-1-7 ',
+    ' 0-1-7',
+    '0-1-7\n',
+    '0-1--7',
+    '+0-1-7',
+    '0x0-1-7',
+    'now',
+    '4294967296-1-1',
+    '0-4294967296-1',
+    '0-1-18446744073709551616',
+    '٠-1-1',
   ])('refuse the GTID %j: MaxScale would be silent for ever, or hang', (gtid) => {
     expect(() => formatDataRequest({ database: 'd', table: 't', gtid })).toThrow(invalid);
   });
@@ -76,7 +77,7 @@ describe('options that cannot be meant', () => {
     { maxLineBytes: 0 },
     { maxLineBytes: 2 ** 40 },
   ])('are refused before anything is dialled: %o', async (wrong) => {
-    await expectCode(connect({ ...good, ...wrong }), 'INVALID_ARGUMENT');
+    expect(await codeOf(connect({ ...good, ...wrong }))).toBe('INVALID_ARGUMENT');
   });
 });
 

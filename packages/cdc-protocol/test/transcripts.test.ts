@@ -46,14 +46,14 @@ describe.each(folders)('recordings of %s', (folder) => {
 
   it('decode to what a plain reading of their JSON gives', () => {
     for (const { name, stream } of streams) {
-      expect(decode([stream]).map(simplify), name).toEqual(readPlainly(stream));
+      expect([name, decode([stream]).map(simplify)]).toEqual([name, readPlainly(stream)]);
     }
   });
 
   it('decode the same byte by byte', () => {
     for (const { name, stream } of streams.filter(({ stream: { length } }) => length < 50_000)) {
       const bytes = Array.from(stream, (byte) => Buffer.from([byte]));
-      expect(decode(bytes).map(simplify), name).toEqual(readPlainly(stream));
+      expect([name, decode(bytes).map(simplify)]).toEqual([name, readPlainly(stream)]);
     }
   });
 
@@ -86,7 +86,7 @@ describe('the builders of the fake server', () => {
         const columns: readonly Column[] = schema.fields;
         const built =
           message.kind === 'schema' ? schemaLine({ ...message, columns }) : rowLine(message, columns, message.row());
-        expect(built, `${folder}/${name}`).toBe(`${message.raw}\n`);
+        expect([folder, name, built]).toEqual([folder, name, `${message.raw}\n`]);
         compared++;
       }
     }

@@ -9,19 +9,20 @@ export interface Column {
   readonly unsigned?: boolean;
 }
 
-const avroTypes: Readonly<Record<string, readonly string[]>> = {
+const realTypes: Readonly<Record<string, readonly string[]>> = {
   int: ['tinyint', 'smallint', 'mediumint', 'int', 'integer', 'boolean', 'bool'],
   long: ['bigint'],
   float: ['float'],
   double: ['double', 'real', 'decimal', 'numeric', 'dec', 'fixed'],
   bytes: ['tinytext', 'text', 'mediumtext', 'longtext', 'tinyblob', 'blob', 'mediumblob', 'longblob', 'binary'],
 };
+const avroTypes = new Map(
+  Object.entries(realTypes).flatMap(([avroType, names]) => names.map((name) => [name, avroType])),
+);
 
 /** The Avro type that avrorouter gives a column: `string` unless the real type is numeric, text, blob or binary. */
 export function avroTypeOf(column: Column): string {
-  if (column.avroType !== undefined) return column.avroType;
-  const realType = column.realType.toLowerCase();
-  return Object.keys(avroTypes).find((type) => avroTypes[type]?.includes(realType)) ?? 'string';
+  return column.avroType ?? avroTypes.get(column.realType.toLowerCase()) ?? 'string';
 }
 
 const shortEscapes: Readonly<Record<string, string>> = {
@@ -34,11 +35,15 @@ const shortEscapes: Readonly<Record<string, string>> = {
   '\r': '\\r',
 };
 
-/** JSON text as jansson prints it: short escapes where there are any, else `\u001F` in upper case; `/`, DEL and all other characters raw. */
+// oxlint-disable-next-line no-control-regex -- control characters are what JSON must escape
+const escapedCharacters = /["\\\u0000-\u001f]/g;
+
+/**
+ * JSON text as jansson prints it: short escapes where there are any, else `\u001F` in upper case; `/`, DEL and
+ * all other characters raw.
+ */
 export function formatText(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- control characters are what JSON must escape
-  const escaped = text.replace(/["\\\u0000-\u001f]/g, (character) => shortEscapes[character] ?? hexEscape(character));
-  return `"${escaped}"`;
+  return `"${text.replace(escapedCharacters, (character) => shortEscapes[character] ?? hexEscape(character))}"`;
 }
 
 function hexEscape(character: string): string {
@@ -71,7 +76,7 @@ export function formatValue(column: Column, value: RowValue | undefined): string
   if (value === null || value === undefined) return 'null';
   switch (avroTypeOf(column)) {
     case 'int':
-      return BigInt.asIntN(32, BigInt(value)).toString();
+      return String(typeof value === 'number' ? value | 0 : BigInt.asIntN(32, BigInt(value)));
     case 'long':
       return BigInt.asIntN(64, BigInt(value)).toString();
     case 'float':
