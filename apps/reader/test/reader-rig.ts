@@ -4,6 +4,7 @@ import { type FakeMaxScale, startFakeMaxScale } from '@afterimage/cdc-protocol/t
 import { createQueueConnection, prepareQueue, type QueueConnection, type QueueOptions } from '@afterimage/queue';
 import { registerStreams } from '@afterimage/replica';
 import { configSchema, createLogger, createRegistry, type Registry } from '@afterimage/service';
+// @boundaries-ignore the harness that all tests share
 import {
   createDatabase,
   type TestDatabase,

@@ -1,5 +1,6 @@
 import { deleted, inserted, type ScriptedTable, updated } from '@afterimage/cdc-protocol/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+// @boundaries-ignore the harness that all tests share
 import { queueBackends } from '../../../test/harness/databases.js';
 import { createRig, type ReaderRig } from './reader-rig.js';
 

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Client } from 'pg';
 import { describe, expect, it, vi } from 'vitest';
+// @boundaries-ignore the harness that all tests share
 import { createDatabase, createEmptyDatabase } from '../../../test/harness/databases.js';
 import { startPostgres, startRedis } from '../src/index.js';
 

@@ -10,6 +10,7 @@ import {
   type QueueConnection,
 } from '@afterimage/queue';
 import { Redis } from 'ioredis';
+// @boundaries-ignore the harness that all tests share
 import { createEmptyDatabase, queueBackends, type TestDatabase, uniqueName } from '../../../test/harness/databases.js';
 import { makeBatch } from './sample-batch.js';
 

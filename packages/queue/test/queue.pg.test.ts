@@ -16,6 +16,7 @@ import {
 } from '@afterimage/queue';
 import { Queue } from 'bullmq';
 import { makeBatch } from './sample-batch.js';
+// @boundaries-ignore the harness that all tests share
 import { createEmptyDatabase, queueBackends, type TestDatabase, uniqueName } from '../../../test/harness/databases.js';
 
 describe.each(queueBackends())('a batch queue', ({ backend, redisUrl, missing }) => {

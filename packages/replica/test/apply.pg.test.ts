@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Batch } from '@afterimage/change-events';
+// @boundaries-ignore the harness that all tests share
 import { type TestDatabase, createDatabase } from '../../../test/harness/databases.js';
 import { type TableSettings, createApplier, registerStreams } from '../src/index.js';
 import { ScriptedStream, field, glue, orderFields, testSettings } from './batches.js';

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+// @boundaries-ignore the harness that all tests share
 import { type TestDatabase, createDatabase } from '../../../test/harness/databases.js';
 import { createApplier, registerStreams } from '../src/index.js';
 import { ScriptedStream, testSettings } from './batches.js';

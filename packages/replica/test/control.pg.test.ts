@@ -8,6 +8,7 @@ import {
   registerStreams,
   setReaderState,
 } from '@afterimage/replica';
+// @boundaries-ignore the harness that all tests share
 import { createDatabase, createEmptyDatabase, type TestDatabase } from '../../../test/harness/databases.js';
 
 let database: TestDatabase;

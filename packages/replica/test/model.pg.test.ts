@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Batch, Field } from '@afterimage/change-events';
+// @boundaries-ignore the harness that all tests share
 import { type TestDatabase, createDatabase } from '../../../test/harness/databases.js';
 import { type StreamRecord, createApplier, findStream, rebuild, registerStreams } from '../src/index.js';
 import { ScriptedStream, field, glue, testSettings } from './batches.js';

@@ -1,6 +1,7 @@
 import type { Field } from '@afterimage/change-events';
 import { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+// @boundaries-ignore the harness that all tests share
 import { createEmptyDatabase, type TestDatabase } from '../../../../test/harness/databases.js';
 import {
   type ColumnKnowledge,

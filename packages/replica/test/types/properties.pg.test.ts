@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+// @boundaries-ignore the harness that all tests share
 import { createEmptyDatabase, type TestDatabase } from '../../../../test/harness/databases.js';
 import { mapColumn, type ColumnKnowledge, type TypeSettings } from '../../src/types/index.js';
 import { type Converted, convertLines, settings } from './conversion.js';

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+// @boundaries-ignore the harness that all tests share
 import { createEmptyDatabase, type TestDatabase } from '../../../../test/harness/databases.js';
 import { mapColumn } from '../../src/types/index.js';
 import { convertLines, settings } from './conversion.js';
