@@ -39,7 +39,7 @@ const advice: Readonly<Record<string, PostgresAdvice>> = {
   EAI_AGAIN: (place) => `the host of ${place} cannot be looked up now: check the name server, or correct postgres.url`,
   ETIMEDOUT: (place) => `${place} does not answer: check network and firewall, or correct postgres.url`,
   ECONNRESET: (place) =>
-    `${place} closed the connection: check that it is a PostgreSQL, and whether it wants TLS (?sslmode=require)`,
+    `the connection to PostgreSQL at ${place} broke off: check postgres.url, that a PostgreSQL listens there and has not stopped, and whether it wants TLS (?sslmode=require)`,
   '28P01': (place) => `PostgreSQL at ${place} refused the password: correct postgres.url (AFTERIMAGE_POSTGRES_URL)`,
   '28000': (place) => `PostgreSQL at ${place} refused the user or the connection: see its pg_hba.conf and postgres.url`,
   '3D000': (place) => `there is no such database at ${place}: create it (CREATE DATABASE …), or correct postgres.url`,
@@ -50,7 +50,7 @@ const advice: Readonly<Record<string, PostgresAdvice>> = {
 
 /** The error of a PostgreSQL call as a line with what to do, or the error itself where there is no better one. */
 export function explainPostgres(error: unknown, url: string): unknown {
-  const code = codeOf(error);
+  const code = codeOf(error) ?? lostCode(error);
   const tell = code === undefined ? undefined : advice[code];
   if (tell === undefined) return error;
   const detail = code === '42501' && error instanceof Error ? ` (${error.message})` : '';
@@ -62,6 +62,13 @@ function codeOf(error: unknown): string | undefined {
   if (error instanceof AggregateError) return codeOf(error.errors[0]);
   const { code } = (error ?? {}) as { code?: unknown };
   return typeof code === 'string' ? code : undefined;
+}
+
+/** pg gives a connection that ends in the middle neither code nor class; its words are all there is. */
+function lostCode(error: unknown): string | undefined {
+  return error instanceof Error && /^Connection terminated|timeout exceeded when trying to connect/.test(error.message)
+    ? 'ECONNRESET'
+    : undefined;
 }
 
 function placeOf(url: string): string {

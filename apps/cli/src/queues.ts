@@ -1,11 +1,26 @@
-import { createQueueConnection, openBatchQueue, prepareQueue, type QueueConnection } from '@afterimage/queue';
+import type { QueueConnection } from '@afterimage/queue';
 import type { StreamRecord } from '@afterimage/replica';
 import type { Config } from '@afterimage/service';
 
+/** BullMQ takes most of the time that a command needs to start: only those that use it load it. */
+const loadQueue = async () => import('@afterimage/queue');
+
 /** The queue store as configured. Its errors come with the calls that fail; nothing else listens to them here. */
-export function connectQueue(config: Config): QueueConnection {
+export async function connectQueue(config: Config): Promise<QueueConnection> {
+  const { createQueueConnection } = await loadQueue();
   const { backend, prefix, url = config.postgres.url } = config.queue;
   return createQueueConnection({ backend, prefix, url, poolSize: 2, onError: () => undefined });
+}
+
+/** Creates or upgrades the queue's tables in PostgreSQL. */
+export async function migrateQueue(config: Config): Promise<void> {
+  const { prepareQueue } = await loadQueue();
+  const connection = await connectQueue(config);
+  try {
+    await prepareQueue(connection);
+  } finally {
+    await connection.close();
+  }
 }
 
 export interface QueueDepths {
@@ -35,6 +50,7 @@ export async function readQueueDepths(
 }
 
 async function readDepths(connection: QueueConnection, streams: readonly Pick<StreamRecord, 'id' | 'partitions'>[]) {
+  const { openBatchQueue, prepareQueue } = await loadQueue();
   await prepareQueue(connection);
   const depths = new Map<string, number>();
   for (const { id, partitions } of streams) {

@@ -1,7 +1,5 @@
 import { exitCodes } from '@afterimage/service';
 import { Command } from 'commander';
-import { runDemo } from '../demo/demo-run.js';
-import { runDemoSource } from '../demo/source-process.js';
 import { describeUse, parseCount } from '../options.js';
 
 interface DemoCommandOptions {
@@ -24,6 +22,7 @@ export function createDemoCommand(): Command {
     .option('--debug', 'show the stack of an error')
     .addHelpText('after', describeUse('afterimage demo --seconds 30 --keep', ', 3 something differs from the source'))
     .action(async ({ keep = false, ...options }: DemoCommandOptions) => {
+      const { runDemo } = await import('../demo/demo-run.js');
       const equal = await runDemo({ ...options, keep });
       process.exitCode = equal ? exitCodes.ok : exitCodes.difference;
     });
@@ -36,6 +35,7 @@ export function createDemoSourceCommand(): Command {
     .requiredOption('--expectations <file>', 'where the model goes')
     .requiredOption('--seed <n>', 'seed of the workload', parseCount)
     .action(async ({ expectations, seed }: { readonly expectations: string; readonly seed: number }) => {
+      const { runDemoSource } = await import('../demo/source-process.js');
       await runDemoSource({ expectationsFile: expectations, seed });
     });
 }

@@ -1,9 +1,8 @@
-import { prepareQueue } from '@afterimage/queue';
 import { migrate } from '@afterimage/replica';
 import { Command } from 'commander';
 import { explainPostgres } from '../failures.js';
 import { type CommonOptions, readConfig, withCommonOptions } from '../options.js';
-import { connectQueue } from '../queues.js';
+import { migrateQueue } from '../queues.js';
 
 /** `afterimage migrate` */
 export function createMigrateCommand(): Command {
@@ -17,12 +16,7 @@ export function createMigrateCommand(): Command {
         await migrate(config.postgres.url);
         console.log('control tables: up to date (schema afterimage)');
         if (config.queue.backend !== 'postgres') return;
-        const connection = connectQueue(config);
-        try {
-          await prepareQueue(connection);
-        } finally {
-          await connection.close();
-        }
+        await migrateQueue(config);
         console.log('queue tables: up to date');
       } catch (error) {
         throw explainPostgres(error, config.postgres.url);

@@ -27,7 +27,7 @@ export function createStatusCommand(): Command {
   };
   return withCommonOptions(command, texts).action(async (options: StatusOptions) => {
     const config = readConfig(options);
-    const connection = connectQueue(config);
+    const connection = await connectQueue(config);
     try {
       await withDatabase(config, async (pool) => {
         let first = await sampleStatus(pool);

@@ -45,7 +45,7 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
   try {
     const stage = await interruption.guard(setStage(options, closers, interruption));
     await interruption.guard(applyStock(stage, interruption));
-    await interruption.guard(runWorkload(stage, options, interruption));
+    await runWorkload(stage, options, interruption);
     const checks = await interruption.guard(checkAll(stage));
     printChecks(checks);
     const equal = checks.every(({ problems }) => problems.length === 0);
@@ -56,6 +56,7 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
     printClosing({ checks, equal, orderly, seconds: (performance.now() - startedAt) / 1000 });
     return equal && orderly;
   } finally {
+    if (interruption.signal.aborted) console.log(' stopping …');
     for (const close of closers.reverse()) await close();
     interruption.close();
   }
@@ -137,6 +138,7 @@ async function runWorkload(stage: Stage, options: DemoOptions, { signal }: Inter
   } finally {
     board.close();
   }
+  signal.throwIfAborted();
 }
 
 async function whileAllRun({ source, apps }: Stage, work: Promise<void>): Promise<void> {

@@ -19,7 +19,6 @@ export function createInterruption(): Interruption {
   const { signal } = controller;
   const interrupt = () => {
     if (signal.aborted) process.exit(interruptedExitCode);
-    process.stdout.write('\n stopping …\n');
     controller.abort(new CommandError('interrupted', interruptedExitCode));
   };
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
