@@ -6,6 +6,7 @@ COPY package.json package-lock.json ./
 COPY apps/cli/package.json apps/cli/
 COPY apps/reader/package.json apps/reader/
 COPY apps/writer/package.json apps/writer/
+COPY bench/package.json bench/
 COPY packages/cdc-protocol/package.json packages/cdc-protocol/
 COPY packages/change-events/package.json packages/change-events/
 COPY packages/local-servers/package.json packages/local-servers/
