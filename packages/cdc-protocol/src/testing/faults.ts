@@ -23,7 +23,10 @@ export type FaultAction =
 export interface FaultOptions {
   readonly at: FaultPoint;
   readonly action: FaultAction;
-  /** Strike when a connection reaches the point for the nth time, e.g. `mid-row` of its 5th row. Default 1. */
+  /**
+   * Strike when a connection reaches the point for the nth time, e.g. `mid-row` of its 5th row. Rows sent while no
+   * fault waits for a row are not counted. Default 1.
+   */
   readonly occurrence?: number;
   /** How many connections it strikes. Default 1. */
   readonly connections?: number;

@@ -3,7 +3,7 @@ import { avroTypeOf, formatText, formatValue, type Column } from './value-text.j
 
 /*
  * A builder per message that a server sends, with MaxScale 24.02's exact spacing and escapes.
- * https://mariadb.com/kb/en/mariadb-maxscale-2402-change-data-capture-cdc-protocol/ gives the protocol; the
+ * https://mariadb.com/kb/en/maxscale-24-02-change-data-capture-cdc-protocol/ gives the protocol; the
  * bytes were compared with recordings, which differ from that page in places.
  */
 
