@@ -54,21 +54,23 @@ async function applyPatiently(options: BatchProcessorOptions, batch: Batch, sign
   }
 }
 
-/** Logs what an operator should know, a stream that stands only once per cause. */
+/** Logs what an operator should know, a stream that stands only once per cause, lost values once per column. */
 function createReport(logger: Logger): (batch: Batch, outcome: Outcome) => void {
   const halted = new Map<string, string>();
+  const lossy = new Set<string>();
   return (batch, outcome) => {
     const where = names(batch);
-    const stood = halted.get(batch.stream.id);
+    const { id } = batch.stream;
+    const stood = halted.get(id);
     switch (outcome.kind) {
       case 'applied':
-        halted.delete(batch.stream.id);
-        return reportApplied(logger, { ...where, goesOn: stood !== undefined }, outcome);
+        if (halted.delete(id)) logger.info(where, 'stream goes on');
+        reportApplied(logger, where, outcome);
+        return reportLost(logger, { where, id, lossy }, outcome);
       case 'halted':
-        halted.set(batch.stream.id, outcome.message);
-        if (stood !== outcome.message)
-          logger.error({ ...where, code: outcome.code }, `stream stands: ${outcome.message}`);
-        return;
+        halted.set(id, outcome.message);
+        if (stood === outcome.message) return;
+        return logger.error({ ...where, code: outcome.code }, `stream stands: ${outcome.message}`);
       case 'gap':
         return logger.debug(
           { ...where, previous: batch.previous, offset: outcome.offset },
@@ -82,14 +84,26 @@ function createReport(logger: Logger): (batch: Batch, outcome: Outcome) => void 
   };
 }
 
-function reportApplied(
-  logger: Logger,
-  { goesOn, ...where }: Where & { goesOn: boolean },
-  { refused, missing }: Extract<Outcome, { kind: 'applied' }>,
-): void {
-  if (goesOn) logger.info(where, 'stream goes on');
+type Applied = Extract<Outcome, { kind: 'applied' }>;
+
+function reportApplied(logger: Logger, where: Where, { refused, missing, newSchema }: Applied): void {
+  if (newSchema !== null) logger.info({ ...where, schemaVersion: newSchema.version }, 'schema version in force');
+  for (const { column, text } of newSchema?.notices ?? []) logger.warn({ ...where, column }, text);
   if (refused > 0) logger.warn({ ...where, refused }, 'PostgreSQL refused events: they are dead letters now');
   if (missing > 0) logger.warn({ ...where, missing }, 'rows to remove were not in the mirror');
+}
+
+function reportLost(
+  logger: Logger,
+  { where, id, lossy }: { where: Where; id: string; lossy: Set<string> },
+  { lost }: Applied,
+): void {
+  for (const column of lost.keys()) {
+    const key = JSON.stringify([id, column]);
+    if (lossy.has(key)) continue;
+    lossy.add(key);
+    logger.warn({ ...where, column }, 'the stream loses or bends values of this column: afterimage status counts them');
+  }
 }
 
 function settle(outcome: Outcome): BatchOutcome {

@@ -4,6 +4,8 @@ import pg from 'pg';
 export type HaltCode =
   /** A column of the configured key is not in the table any more: change `key`, then restart the writers. */
   | 'KEY_COLUMN_MISSING'
+  /** A column's `type` or `postgres` in the configuration cannot be read: correct it, then restart the writers. */
+  | 'COLUMN_TYPE_INVALID'
   /** A column may have been renamed and `rename` is `halt`: set it to `infer` or `drop-add` for the table. */
   | 'RENAME_UNDECIDED'
   /** PostgreSQL refused a schema change; the message says why (a dependent view, a name taken): resolve that. */

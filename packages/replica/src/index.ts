@@ -2,7 +2,7 @@ export * from './control/tables.js';
 export { migrate } from './control/migrate.js';
 export * from './control/reader-lock.js';
 export * from './control/streams.js';
-export { type Applier, createApplier, type Outcome } from './apply/applier.js';
+export { type Applier, createApplier, type NewSchema, type Outcome } from './apply/applier.js';
 export { configuredSettings } from './configured-settings.js';
 export { describeError, type HaltCode, isTransient, sqlState } from './errors.js';
 export { quoteName, quoteTable, type ReplicaNames, replicaNames, type TableName } from './names.js';

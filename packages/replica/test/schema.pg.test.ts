@@ -249,6 +249,23 @@ describe('the configuration', () => {
     expect(JSON.stringify(outcome)).toContain('id, state, amount');
   });
 
+  test('with a type that is none halts the stream and names the column', async () => {
+    const batch = source.transaction(['insert', 1, 'a', 10]).cut();
+    for (const column of [{ type: 'enum(' }, { postgres: 'int; DROP TABLE x' }]) {
+      const outcome = await applierWith({ columns: { state: column } }).apply(batch);
+      expect(outcome).toMatchObject({ kind: 'halted', code: 'COLUMN_TYPE_INVALID' });
+      expect(JSON.stringify(outcome)).toContain('state');
+    }
+  });
+
+  test('tells once, with the schema version, what the operator should know of a column', async () => {
+    source.fields = [id, field('state', 'enum', 'string')];
+    const applier = applierWith();
+    const first = await applier.apply(source.transaction(['insert', 1, '01']).cut());
+    expect(first).toMatchObject({ kind: 'applied', newSchema: { version: 1, notices: [{ column: 'state' }] } });
+    expect(await applier.apply(source.transaction(['insert', 2, '01']).cut())).toMatchObject({ newSchema: null });
+  });
+
   test('with another key changes the identity of the mirror', async () => {
     await applierWith().apply(source.transaction(['insert', 1, 'a', 10]).cut());
     await applierWith({ key: ['id', 'state'] }).apply(source.transaction(['insert', 1, 'b', 20]).cut());

@@ -16,6 +16,13 @@ import { commitOffset, lockOffset, recordHalt, recordRefusals, recordState } fro
 import { type Run, runEvents } from './run.js';
 import { parseEventId } from './units.js';
 
+/** A schema version that came into force with a batch. */
+export interface NewSchema {
+  readonly version: number;
+  /** What the operator should know of a column: values the stream may lose, settings that do not fit. */
+  readonly notices: readonly { readonly column: string; readonly text: string }[];
+}
+
 /** What became of a batch. */
 export type Outcome =
   | {
@@ -24,7 +31,7 @@ export type Outcome =
       readonly refused: number;
       readonly missing: number;
       readonly lost: ReadonlyMap<string, number>;
-      readonly schemaVersion: number;
+      readonly newSchema: NewSchema | null;
     }
   /** All of it was applied before. */
   | { readonly kind: 'duplicate' }
@@ -39,7 +46,7 @@ export interface Applier {
   /**
    * Applies one batch in one transaction. Any number of callers, in any processes, may apply any batches at once and
    * repeatedly: the offset row makes every event count once and in order. Throws only what trying again may cure
-   * (see isTransient) or a broken envelope (RangeError).
+   * (see isTransient).
    */
   apply(batch: Batch): Promise<Outcome>;
 }
@@ -106,7 +113,7 @@ async function rollBack(client: PoolClient, cause: unknown): Promise<Error | und
 }
 
 async function interpret(client: ClientBase, batch: Batch, error: unknown, mode: Mode): Promise<Outcome | 'refused'> {
-  if (isTransient(error) || error instanceof RangeError) throw error;
+  if (isTransient(error)) throw error;
   if (mode === 'whole' && isRowRefused(error)) return 'refused';
   const halt = asHalt(error);
   await recordHalt(client, batch.stream.id, halt.code, halt.message);
@@ -164,9 +171,18 @@ async function applyLocked(client: ClientBase, batch: Batch, context: StreamCont
     refused: result.refusals.length,
     missing,
     lost,
-    schemaVersion: ready.version.version,
+    newSchema: ready.isNew ? describeSchema(ready) : null,
   };
   return { outcome, ready };
+}
+
+function describeSchema({ version, target }: ReadySchema): NewSchema {
+  const notices = target.columns.flatMap(({ name, mapping }) =>
+    [mapping.notice, mapping.lost('v') === null ? mapping.unreliable : null].flatMap((text) =>
+      text === null ? [] : [{ column: name, text }],
+    ),
+  );
+  return { version: version.version, notices };
 }
 
 async function runBatch(client: ClientBase, ready: ReadySchema, run: Run, mode: Mode): Promise<IsolationResult> {

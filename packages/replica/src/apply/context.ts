@@ -12,15 +12,25 @@ export interface ReadySchema {
   readonly version: SchemaVersion;
   readonly target: TargetSchema;
   readonly names: ReplicaNames;
+  /** Whether this schema came into force just now. */
+  readonly isNew: boolean;
   statement(variant: Variant, parts?: { readonly mirror: boolean }): ApplyStatement;
 }
 
-export function readySchema(version: SchemaVersion, target: TargetSchema, names: ReplicaNames): ReadySchema {
+interface SchemaParts {
+  readonly version: SchemaVersion;
+  readonly target: TargetSchema;
+  readonly names: ReplicaNames;
+  readonly isNew: boolean;
+}
+
+export function readySchema({ version, target, names, isNew }: SchemaParts): ReadySchema {
   const statements = new Map<string, ApplyStatement>();
   return {
     version,
     target,
     names,
+    isNew,
     statement(variant, { mirror } = { mirror: true }) {
       const key = JSON.stringify([variant, mirror]);
       const known = statements.get(key);
@@ -47,7 +57,7 @@ export class StreamContext {
 
   /**
    * The schema for a batch, changing mirror and history first where needed, in the caller's transaction. `current` is
-   * the version number of the locked offset row. Call `remember` once the transaction has been committed.
+   * the version number of the locked offset row.
    */
   async prepare(client: ClientBase, batch: SchemaSource, current: number): Promise<ReadySchema> {
     const known = this.#ready;
@@ -55,20 +65,16 @@ export class StreamContext {
       return known;
     const target = targetSchema(batch.schema.fields, this.settings);
     const before = await loadVersion(client, batch.stream.id, current);
-    const version =
-      before !== null && isInForce(before, target, batch.schema.fingerprint)
-        ? before
-        : await applySchemaChange(client, {
-            batch,
-            current: before,
-            target,
-            settings: this.settings,
-            names: this.names,
-          });
-    return readySchema(version, target, this.names);
+    const { settings, names } = this;
+    const isNew = before === null || !isInForce(before, target, batch.schema.fingerprint);
+    const version = isNew
+      ? await applySchemaChange(client, { batch, current: before, target, settings, names })
+      : before;
+    return readySchema({ version, target, names, isNew });
   }
 
+  /** To be called when the transaction of `prepare` has been committed. */
   remember(ready: ReadySchema): void {
-    this.#ready = ready;
+    this.#ready = { ...ready, isNew: false };
   }
 }

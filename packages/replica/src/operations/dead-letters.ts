@@ -136,7 +136,9 @@ async function retry(client: ClientBase, { stream, settingsOf, id }: RetryOption
   const target = targetSchema(base.fields, { ...current.settings, key: null });
   const lines = letter.raw.split('\n');
   const run = { lines, firstOrdinal: BigInt(letter.ordinal), sequenceBases: letter.sequenceBases };
-  await runEvents(client, readySchema(base, target, current.names), run, { mirror: false });
+  await runEvents(client, readySchema({ version: base, target, names: current.names, isNew: false }), run, {
+    mirror: false,
+  });
   const newer = await refreshMirror(client, current, BigInt(letter.ordinal), lines.length);
   const kind = newer ? 'superseded' : 'applied';
   await client.query(`UPDATE afterimage.dead_letters SET state = $2, resolved_at = now() WHERE id = $1`, [id, kind]);

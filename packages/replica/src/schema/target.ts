@@ -3,7 +3,7 @@ import type { StoredColumn } from '../control/tables.js';
 import { StreamHalted } from '../errors.js';
 import { historyColumnNames, mirrorColumnNames } from '../names.js';
 import type { TableSettings } from '../settings.js';
-import { type ColumnMapping, mapColumn } from '../types/index.js';
+import { type ColumnMapping, MariaTypeError, PostgresTypeError, mapColumn } from '../types/index.js';
 
 /** What the mirror should look like for a list of source fields under the settings of now. */
 export interface TargetSchema {
@@ -19,12 +19,12 @@ export type TargetColumn = Pick<
   readonly mapping: ColumnMapping;
 };
 
-/** Throws StreamHalted KEY_COLUMN_MISSING when the configured key names a column that is not there. */
+/** Throws StreamHalted when the configured key names a column that is not there, or a configured type is none. */
 export function targetSchema(fields: readonly Field[], settings: TableSettings): TargetSchema {
   const mirrorNames = mirrorColumnNames(fields.map((field) => field.name));
   const historyNames = historyColumnNames(mirrorNames);
   const columns = fields.map((field, i): TargetColumn => {
-    const mapping = mapColumn(field, settings.columns[field.name], settings.types);
+    const mapping = mapConfigured(field, settings);
     return {
       name: field.name,
       mirror: mirrorNames[i] ?? field.name,
@@ -36,6 +36,17 @@ export function targetSchema(fields: readonly Field[], settings: TableSettings):
     };
   });
   return { columns, key: settings.key === null ? null : keyColumns(columns, settings.key) };
+}
+
+function mapConfigured(field: Field, settings: TableSettings): ColumnMapping {
+  const knowledge = Object.hasOwn(settings.columns, field.name) ? settings.columns[field.name] : undefined;
+  try {
+    return mapColumn(field, knowledge, settings.types);
+  } catch (error) {
+    if (!(error instanceof MariaTypeError || error instanceof PostgresTypeError)) throw error;
+    const advice = `Correct column ${JSON.stringify(field.name)} in the configuration and restart the writers.`;
+    throw new StreamHalted('COLUMN_TYPE_INVALID', `${error.message}. ${advice}`, error);
+  }
 }
 
 function keyColumns(columns: readonly TargetColumn[], key: readonly string[]): string[] {
