@@ -17,7 +17,7 @@ RUN npm ci --no-audit --no-fund
 COPY tsconfig.base.json tsconfig.json turbo.json ./
 COPY apps apps
 COPY packages packages
-RUN npx tsc -b
+RUN npx tsc -b apps/cli apps/reader apps/writer
 # Optional packages are the embedded PostgreSQL (the demo's, not production's) and native speed-ups.
 RUN npm prune --omit=dev --omit=optional --no-audit --no-fund \
   && find apps packages \( -name src -o -name test -o -name '*.map' -o -name .tsbuildinfo \) -prune -exec rm -rf {} +
