@@ -1,4 +1,4 @@
-import type { ClientBase, Pool, PoolClient } from 'pg';
+import type { ClientBase, Pool } from 'pg';
 import {
   type Batch,
   type Position,
@@ -10,6 +10,7 @@ import {
 } from '@afterimage/change-events';
 import { StreamHalted, describeError, isRowRefused, isTransient, sqlState } from '../errors.js';
 import type { TableSettingsProvider } from '../settings.js';
+import { rollBack, withConnection } from '../transaction.js';
 import { type ReadySchema, StreamContext } from './context.js';
 import { type IsolationResult, isolateRefused } from './isolate.js';
 import { commitOffset, lockOffset, recordHalt, recordRefusals, recordState } from './offset.js';
@@ -82,34 +83,18 @@ function settle(outcome: Outcome | 'refused'): Outcome {
 type Mode = 'whole' | 'isolate';
 
 async function attempt(pool: Pool, batch: Batch, context: StreamContext, mode: Mode): Promise<Outcome | 'refused'> {
-  const client = await pool.connect();
-  let failure: Error | undefined;
-  try {
-    await client.query('BEGIN');
-    const { outcome, ready } = await applyLocked(client, batch, context, mode);
-    if (outcome.kind === 'applied') {
-      await client.query('COMMIT');
-      if (ready !== null) context.remember(ready);
-    } else {
-      await client.query('ROLLBACK');
+  return withConnection(pool, async (client) => {
+    try {
+      await client.query('BEGIN');
+      const { outcome, ready } = await applyLocked(client, batch, context, mode);
+      await client.query(outcome.kind === 'applied' ? 'COMMIT' : 'ROLLBACK');
+      if (outcome.kind === 'applied' && ready !== null) context.remember(ready);
+      return outcome;
+    } catch (error) {
+      await rollBack(client);
+      return interpret(client, batch, error, mode);
     }
-    return outcome;
-  } catch (error) {
-    failure = await rollBack(client, error);
-    return await interpret(client, batch, error, mode);
-  } finally {
-    client.release(failure);
-  }
-}
-
-/** Ends the transaction; a connection that cannot even do that is not given back to the pool. */
-async function rollBack(client: PoolClient, cause: unknown): Promise<Error | undefined> {
-  try {
-    await client.query('ROLLBACK');
-    return undefined;
-  } catch {
-    return cause instanceof Error ? cause : new Error(String(cause));
-  }
+  });
 }
 
 async function interpret(client: ClientBase, batch: Batch, error: unknown, mode: Mode): Promise<Outcome | 'refused'> {

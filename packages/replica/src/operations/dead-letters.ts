@@ -11,7 +11,7 @@ import { type SchemaVersion, loadVersion } from '../schema/versions.js';
 import type { TableSettingsProvider } from '../settings.js';
 import { recordState } from '../apply/offset.js';
 import { type CurrentReplica, loadCurrent } from './current.js';
-import { inTransaction } from './transaction.js';
+import { inTransaction } from '../transaction.js';
 
 export interface DeadLetter {
   readonly id: string;

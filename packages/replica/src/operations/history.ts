@@ -3,7 +3,7 @@ import type { StreamRecord } from '../control/streams.js';
 import { quoteName, quoteTable } from '../names.js';
 import type { TableSettingsProvider } from '../settings.js';
 import { loadCurrent } from './current.js';
-import { inTransaction } from './transaction.js';
+import { inTransaction } from '../transaction.js';
 
 /** Rows as PostgreSQL prints them: every value is its text, or null. */
 export interface TextRows {

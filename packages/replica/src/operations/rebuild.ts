@@ -6,7 +6,7 @@ import { quoteName, quoteTable } from '../names.js';
 import { createSchema, makeChange } from '../schema/ddl.js';
 import type { TableSettingsProvider } from '../settings.js';
 import { type CurrentReplica, loadCurrent } from './current.js';
-import { inTransaction } from './transaction.js';
+import { inTransaction } from '../transaction.js';
 
 export interface RebuildOptions {
   readonly stream: StreamRecord;
