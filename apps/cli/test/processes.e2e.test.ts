@@ -1,0 +1,91 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { createInterface } from 'node:readline';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { createDatabase, type TestDatabase } from '../../../test/harness/databases.js';
+import { cleanEnvironment, cliEntry, ConfigFolder, configFor } from './run-cli.js';
+
+interface Program {
+  readonly child: ChildProcess;
+  readonly lines: string[];
+  readonly exited: Promise<number | null>;
+}
+
+function start(args: readonly string[]): Program {
+  const child = spawn(process.execPath, [cliEntry, ...args], {
+    env: cleanEnvironment(),
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const lines: string[] = [];
+  createInterface(child.stdout).on('line', (line) => lines.push(line));
+  const exited = once(child, 'close').then(([code]) => code as number | null);
+  return { child, lines, exited };
+}
+
+const patiently = { timeout: 40_000, interval: 50 };
+
+describe('an app in the foreground', () => {
+  let database: TestDatabase;
+  let folder: ConfigFolder;
+  let config: string;
+
+  beforeEach(async () => {
+    database = await createDatabase();
+    folder = new ConfigFolder();
+    config = folder.write(configFor(database.url, { 'shop.orders': null }));
+  });
+  afterEach(async () => {
+    folder.remove();
+    await database.drop();
+  });
+
+  const countOf = (lines: readonly string[], message: string) =>
+    lines.filter((line) => line.includes(`"msg":"${message}"`)).length;
+
+  it('can be several writers, which a signal stops in order', async () => {
+    const { child, lines, exited } = start(['writer', '--count', '2', '--config', config]);
+    await vi.waitUntil(() => countOf(lines, 'writer is ready') === 2, patiently);
+    child.kill('SIGTERM');
+    expect(await exited).toBe(0);
+    expect(countOf(lines, 'writer has stopped')).toBe(2);
+  });
+
+  it('can be a reader, which Ctrl-C stops in order', async () => {
+    const { child, lines, exited } = start(['reader', '--config', config]);
+    await vi.waitUntil(() => countOf(lines, 'this is the active reader') === 1, patiently);
+    child.kill('SIGINT');
+    expect(await exited).toBe(0);
+    expect(countOf(lines, 'reader has stopped')).toBe(1);
+  });
+
+  it('ends with the command that started it, even when that is killed', async () => {
+    const { child, lines } = start(['writer', '--config', config]);
+    await vi.waitUntil(() => countOf(lines, 'writer is ready') === 1, patiently);
+    const { rows } = await database.pool.query<{ count: string }>(
+      `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'afterimage-writer' AND datname = current_database()`,
+    );
+    expect(Number(rows[0]?.count)).toBeGreaterThan(0);
+    child.kill('SIGKILL');
+    await vi.waitUntil(() => countOf(lines, 'writer has stopped') === 1, patiently);
+  });
+});
+
+describe('the demo', () => {
+  const folders = () => readdirSync(tmpdir()).filter((name) => name.startsWith('afterimage-demo-'));
+
+  it('leaves nothing behind when it is interrupted', async () => {
+    const before = new Set(folders());
+    const { child, lines, exited } = start(['demo', '--seconds', '60']);
+    await vi.waitUntil(() => lines.some((line) => line.includes('each a process')), patiently);
+    const mine = folders().filter((name) => !before.has(name));
+    expect(mine.length).toBeGreaterThan(0);
+    child.kill('SIGINT');
+    expect(await exited).toBe(130);
+    expect(lines).toContain(' stopping …');
+    expect(folders().filter((name) => mine.includes(name))).toEqual([]);
+    const running = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' });
+    for (const name of mine) expect(running).not.toContain(name);
+  });
+});
