@@ -1,3 +1,5 @@
+import { getEventListeners } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { CdcConnection, CdcMessage } from '@afterimage/cdc-protocol';
 import { deleted, inserted, updated } from '@afterimage/cdc-protocol/testing';
@@ -143,6 +145,25 @@ describe('a stream', () => {
     expect(error).toMatchObject({ kind: 'error', code: 'UNKNOWN_COMMAND', fatal: false });
     expect(row?.kind === 'row' && row.raw.startsWith('{"domain"')).toBe(true);
     await connection.close();
+  });
+});
+
+describe('TCP keep-alive', () => {
+  /** Whether the kernel runs a keep-alive timer for a connection to that port (`tr` = 02 in /proc/net/tcp). */
+  function hasKeepAliveTimer(port: number): boolean {
+    const hexPort = port.toString(16).toUpperCase().padStart(4, '0');
+    const toPort = new RegExp(`^ *\\d+: [0-9A-F:]+ [0-9A-F]+:${hexPort} 01 [0-9A-F:]+ 02:`, 'm');
+    return toPort.test(readFileSync('/proc/net/tcp', 'latin1'));
+  }
+
+  it.runIf(process.platform === 'linux')('is on unless it is turned off', async () => {
+    const { server } = await setUp(1);
+    const off = await connectTo(server, { keepAliveMs: 0 });
+    expect(hasKeepAliveTimer(server.port)).toBe(false);
+    await off.close();
+    const on = await connectTo(server, { keepAliveMs: 5000 });
+    await eventually(() => hasKeepAliveTimer(server.port));
+    await on.close();
   });
 });
 
@@ -330,11 +351,13 @@ describe('an abort signal', () => {
     await eventually(() => countHandles() <= before);
   });
 
-  it('after close() does nothing', async () => {
+  it('after close() does nothing, and holds no connection any more', async () => {
     const { server } = await setUp(1);
     const controller = new AbortController();
     const connection = await connectTo(server, { signal: controller.signal });
+    expect(getEventListeners(controller.signal, 'abort')).toHaveLength(1);
     await connection.close();
+    expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0);
     controller.abort();
     expect((await drain(connection)).error).toBeUndefined();
   });

@@ -78,12 +78,13 @@ export class Outlet {
   }
 
   async #sendNow(bytes: Buffer): Promise<boolean> {
+    if (!this.#open) return false;
     const fault = this.#faults.takeWithin(this.#sent, bytes.length);
     if (fault === undefined || typeof fault.at !== 'object') return this.#write(bytes);
     const before = fault.at.bytes - this.#sent;
     await this.#write(bytes.subarray(0, before));
     await this.#strike(fault);
-    return this.#open ? this.#sendNow(bytes.subarray(before)) : false;
+    return this.#sendNow(bytes.subarray(before));
   }
 
   async #write(bytes: Buffer): Promise<boolean> {

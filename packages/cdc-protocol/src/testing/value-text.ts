@@ -54,7 +54,7 @@ function hexEscape(character: string): string {
  * A real as jansson prints it: C's `%.17g`, with `.0` where neither a point nor an exponent shows that it is
  * one, and the exponent without plus sign and leading zeros.
  */
-export function formatReal(value: number): string {
+function formatReal(value: number): string {
   if (!Number.isFinite(value)) throw new RangeError('a JSON number must be finite');
   if (value === 0) return Object.is(value, -0) ? '-0.0' : '0.0';
   const [mantissa = '', exponentText = ''] = value.toExponential(16).split('e');
