@@ -35,9 +35,9 @@ function keyText(key: readonly string[] | null, values: (name: string) => unknow
 
 /**
  * Declares the tests that replay recordings through reader, queue and writers, on each queue backend, and compare
- * schema versions, history and mirror with the oracle's.
+ * schema versions, history and mirror with the oracle's. With `breaks` connections to the source break on the way.
  */
-export function describeReplay(recordings: readonly Recording[]): void {
+export function describeReplay(recordings: readonly Recording[], { breaks = false } = {}): void {
   const withEvents = recordings.filter((recording) => recording.expected.events.length > 0);
 
   describe.each(queueBackends())('replayed through reader, $backend queue and writers', (queue) => {
@@ -50,7 +50,7 @@ export function describeReplay(recordings: readonly Recording[]): void {
       database = await createDatabase();
       pool = new Pool({ connectionString: database.url, options: '-c timezone=UTC' });
       const seed = Date.now() % 1_000_000;
-      const replayed = await replayAll(recordings, { database, queue, seed, deadlineMs: 80_000 });
+      const replayed = await replayAll(recordings, { database, queue, seed, breaks, deadlineMs: 80_000 });
       streams = new Map(replayed.map((stream) => [stream.recording.name, stream]));
     }, 120_000);
     afterAll(async () => {

@@ -7,3 +7,7 @@ const recordings = await readRecordings('3-dml', '4-ddl', '5-resume', '6-ops', '
 describe('recorded inserts, updates, deletes and schema changes', () => {
   describeReplay(recordings);
 });
+
+describe('the same over connections that break', () => {
+  describeReplay(recordings, { breaks: true });
+});

@@ -14,6 +14,8 @@ export interface ReplayOptions {
   /** Determines where the byte streams are cut. */
   readonly seed: number;
   readonly deadlineMs: number;
+  /** Whether connections break on the way, so that streams are resumed. Default false. */
+  readonly breaks?: boolean;
 }
 
 /** Where a recording ended up. */
@@ -33,7 +35,7 @@ export async function replayAll(
   options: ReplayOptions,
 ): Promise<readonly ReplayedStream[]> {
   const sources = spreadOverSources(recordings);
-  const servers = await startServers(sources, options.seed);
+  const servers = await startServers(sources, options);
   const folder = await mkdtemp(join(tmpdir(), 'afterimage-replay-'));
   const configPath = join(folder, 'afterimage.yaml');
   // Every JSON document is a YAML document.
@@ -58,15 +60,26 @@ export async function replayAll(
 
 async function startServers(
   sources: ReadonlyMap<string, readonly Recording[]>,
-  seed: number,
+  { seed, breaks = false }: ReplayOptions,
 ): Promise<Map<string, FakeMaxScale>> {
   const servers = new Map<string, FakeMaxScale>();
   for (const [source, recordings] of sources) {
     const server = await startFakeMaxScale({ chunking: { seed: seed + servers.size } });
     for (const { expected, bytes } of recordings) server.table(expected.database, expected.table).load(bytes);
+    if (breaks) injectBreaks(server, recordings);
     servers.set(source, server);
   }
   return servers;
+}
+
+/** Breaks half of the connections that get so far after some rows, and half of the longer ones once more. */
+function injectBreaks(server: FakeMaxScale, recordings: readonly Recording[]): void {
+  const inject = (bytes: number, kind: 'drop' | 'reset') => {
+    const long = recordings.filter((recording) => recording.bytes.length > bytes);
+    if (long.length > 0) server.inject({ at: { bytes }, action: { kind }, connections: Math.ceil(long.length / 2) });
+  };
+  inject(1000, 'drop');
+  inject(1800, 'reset');
 }
 
 function describeConfig(
