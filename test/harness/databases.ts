@@ -54,7 +54,7 @@ async function runAdmin(adminUrl: string, statement: string): Promise<void> {
 }
 
 /** The run's Redis, or null when this machine has none. Shared by all tests: use a prefix of your own, never FLUSHALL. */
-export function redisUrl(): string | null {
+function redisUrl(): string | null {
   return inject('redisUrl');
 }
 

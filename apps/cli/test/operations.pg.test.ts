@@ -2,7 +2,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { configuredSettings, createApplier, registerStreams } from '@afterimage/replica';
 import { parseConfig } from '@afterimage/service';
 import { stringify } from 'yaml';
+// @boundaries-ignore batches are scripted as the package's own tests do
 import { ScriptedStream } from '../../../packages/replica/test/batches.js';
+// @boundaries-ignore the harness that all tests share
 import { createDatabase, createEmptyDatabase, type TestDatabase } from '../../../test/harness/databases.js';
 import { type CliResult, ConfigFolder, configFor, runCli } from './run-cli.js';
 
@@ -117,8 +119,8 @@ describe('a stream with changes', () => {
   });
 
   it('makes status end with 3 while dead letters wait', async () => {
-    const { code, stdout } = await afterimage(database, 'status', '--sample', '0.1', '--json');
-    expect(code).toBe(3);
+    const { code, stdout, stderr } = await afterimage(database, 'status', '--sample', '0.1', '--json');
+    expect({ code, stderr }).toEqual({ code: 3, stderr: '' });
     expect(JSON.parse(stdout)).toMatchObject({
       streams: [
         {

@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+// @boundaries-ignore the harness that all tests share
 import { createDatabase, type TestDatabase } from '../../../test/harness/databases.js';
 import { cleanEnvironment, cliEntry, ConfigFolder, configFor } from './run-cli.js';
 
