@@ -5,8 +5,10 @@ import type { Batch } from '@afterimage/change-events';
 import { createApplier, registerStreams } from '@afterimage/replica';
 import { createLogger, createRegistry } from '@afterimage/service';
 // @boundaries-ignore the harness is the repository's, for all tests
+// @boundaries-ignore the harness that all tests share
 import { type TestDatabase, createDatabase } from '../../../test/harness/databases.js';
 // @boundaries-ignore batches as a reader would cut them
+// @boundaries-ignore the harness that all tests share
 import { ScriptedStream, testSettings } from '../../../packages/replica/test/batches.js';
 import { createWriterMetrics } from '../src/metrics.js';
 import { createBatchProcessor } from '../src/process-batch.js';

@@ -6,10 +6,13 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createQueueConnection, openBatchQueue, prepareQueue, type QueueConnection } from '@afterimage/queue';
 import { registerStreams } from '@afterimage/replica';
 // @boundaries-ignore the harness is the repository's, for all tests
+// @boundaries-ignore the harness that all tests share
 import { type TestDatabase, createDatabase, queueBackends, uniqueName } from '../../../test/harness/databases.js';
 // @boundaries-ignore programs as processes, as in production
+// @boundaries-ignore the harness that all tests share
 import { ServiceProcess } from '../../../test/replay/service-process.js';
 // @boundaries-ignore batches as a reader would cut them
+// @boundaries-ignore the harness that all tests share
 import { ScriptedStream } from '../../../packages/replica/test/batches.js';
 
 describe.each(queueBackends())('a writer process with the queue on $backend', ({ backend, redisUrl, missing }) => {
