@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import {
   type Batch,
   type Field,
@@ -129,10 +128,3 @@ export function testSettings(changes: Partial<TableSettings> = {}): TableSetting
     ...changes,
   };
 }
-
-export const anyStream = (): Batch['stream'] => ({
-  id: randomUUID(),
-  source: 'main',
-  database: 'shop',
-  table: 'orders',
-});

@@ -3,7 +3,15 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Batch, Field } from '@afterimage/change-events';
 // @boundaries-ignore the harness that all tests share
 import { type TestDatabase, createDatabase } from '../../../test/harness/databases.js';
-import { type StreamRecord, createApplier, findStream, rebuild, registerStreams } from '../src/index.js';
+import {
+  type Applier,
+  type StreamRecord,
+  type TableSettings,
+  createApplier,
+  findStream,
+  rebuild,
+  registerStreams,
+} from '../src/index.js';
 import { ScriptedStream, field, glue, testSettings } from './batches.js';
 
 /**
@@ -117,76 +125,119 @@ const text = (value: Value): string | null => (value === null ? null : String(va
 
 let tables = 0;
 
-async function replay(steps: readonly Change[], key: string[] | null): Promise<void> {
-  tables += 1;
-  const table = `t${tables}`;
-  await registerStreams(database.pool, 'main', [{ database: 'model', table }]);
-  const stream: StreamRecord = await findStream(database.pool, `model.${table}`);
-  const source = new ScriptedStream({ id: stream.id, source: 'main', database: 'model', table });
-  const model = new Model(source);
-  const settings = testSettings({ key, mirror: { schema: 'model', table }, rename: 'drop-add' });
-  const applier = createApplier(database.pool, () => settings);
-  const sent: Batch[] = [];
-  let eventsCut = 0;
+/** One run: a source with its table, and a writer's work on it. */
+class Run {
+  readonly table: string;
+  readonly model: Model;
+  readonly sent: Batch[] = [];
+  readonly outcomes: string[] = [];
+  readonly #stream: StreamRecord;
+  readonly #source: ScriptedStream;
+  readonly #settings: TableSettings;
+  readonly #applier: Applier;
+  #eventsCut = 0;
 
-  const cut = async () => {
-    if (model.events === eventsCut) return;
-    eventsCut = model.events;
-    const batch = source.cut();
-    sent.push(batch);
-    expect(await applier.apply(batch)).toMatchObject({ kind: 'applied' });
-  };
-  for (const step of steps) {
-    if (step.kind === 'put') model.put(step.id, step.to, step.values);
-    else if (step.kind === 'delete') model.delete(step.id);
-    else if (step.kind === 'alter') {
-      await cut();
-      // Only changes that keep every old value are in the model: the mirror's casts have tests of their own.
-      const kinds = new Map(model.columns);
-      const columns = step.columns.map(([name, kind]) => [name, kinds.get(name) ?? kind] as const);
-      if (columns.length === 0) continue;
-      model.alter(columns);
-      source.alter(fieldsOf(columns));
-    } else {
-      await cut();
-      const [a, b] = sent.slice(-2);
-      if (!step.again || a === undefined || b === undefined) continue;
-      expect(await applier.apply(a)).toEqual({ kind: 'duplicate' });
-      if (a.schema.fingerprint === b.schema.fingerprint)
-        expect(await applier.apply(glue(a, b))).toEqual({ kind: 'duplicate' });
+  private constructor(stream: StreamRecord, key: string[] | null) {
+    this.table = stream.table;
+    this.#stream = stream;
+    this.#source = new ScriptedStream({ id: stream.id, source: 'main', database: 'model', table: stream.table });
+    this.model = new Model(this.#source);
+    this.#settings = testSettings({ key, mirror: { schema: 'model', table: stream.table }, rename: 'drop-add' });
+    this.#applier = createApplier(database.pool, () => this.#settings);
+  }
+
+  static async start(key: string[] | null): Promise<Run> {
+    tables += 1;
+    await registerStreams(database.pool, 'main', [{ database: 'model', table: `t${tables}` }]);
+    return new Run(await findStream(database.pool, `model.t${tables}`), key);
+  }
+
+  async cut(): Promise<void> {
+    if (this.model.events === this.#eventsCut) return;
+    this.#eventsCut = this.model.events;
+    const batch = this.#source.cut();
+    this.sent.push(batch);
+    this.outcomes.push((await this.#applier.apply(batch)).kind);
+  }
+
+  /** The last two batches once more, each alone and as one. */
+  async repeat(): Promise<void> {
+    const [a, b] = this.sent.slice(-2);
+    if (a === undefined || b === undefined) return;
+    const again = a.schema.fingerprint === b.schema.fingerprint ? [a, b, glue(a, b)] : [a, b];
+    for (const batch of again) this.outcomes.push(`again: ${(await this.#applier.apply(batch)).kind}`);
+  }
+
+  /**
+   * Only changes that keep every old value: the mirror's casts have tests of their own. A row follows at once: of two
+   * changes without a row between them the stream shows only the sum (a column dropped and added anew seems to stay).
+   */
+  async alter(wanted: readonly (readonly [string, Kind])[]): Promise<void> {
+    const kinds = new Map(this.model.columns);
+    const columns = wanted.map(([name, kind]) => [name, kinds.get(name) ?? kind] as const);
+    if (columns.length === 0) return;
+    await this.cut();
+    this.model.alter(columns);
+    this.#source.alter(fieldsOf(columns));
+    this.#touch();
+  }
+
+  #touch(): void {
+    this.model.put(100, 100, [1, null, 'end', '']);
+  }
+
+  async step(change: Change): Promise<void> {
+    switch (change.kind) {
+      case 'put':
+        return this.model.put(change.id, change.to, change.values);
+      case 'delete':
+        return this.model.delete(change.id);
+      case 'alter':
+        return this.alter(change.columns);
+      case 'cut':
+        await this.cut();
+        return change.again ? this.repeat() : undefined;
     }
   }
-  await cut();
-  if (sent.length === 0) return;
 
-  const newest = sent.at(-1)?.schema.fields ?? [];
-  const columns = newest.map(({ name }) => `${name}::text`).join(', ');
-  const found = await database.pool.query<(string | null)[]>({
-    text: `SELECT ${columns} FROM model.${table}`,
-    rowMode: 'array',
-  });
-  const actual = found.rows.map(([id, ...rest]) => JSON.stringify([Number(id), ...rest])).toSorted();
-  if (
-    newest.length - 1 === model.columns.length &&
-    newest.slice(1).every(({ name }, i) => model.columns[i]?.[0] === name)
-  ) {
-    expect(actual).toEqual(model.expected());
+  async finish(): Promise<void> {
+    this.#touch();
+    await this.cut();
   }
-  const history = await database.pool.query<{ n: number; distinct: number }>(
-    `SELECT count(*)::int AS n, count(DISTINCT (domain, sequence, event_number))::int AS distinct FROM model_history.${table} WHERE event_type <> 'truncate'`,
-  );
-  expect(history.rows[0]).toEqual({ n: model.events, distinct: model.events });
-  expect(await rebuild(database.pool, { stream, settingsOf: () => settings, apply: false })).toMatchObject({
-    missing: 0,
-    extra: 0,
-  });
+
+  async mirror(): Promise<string[]> {
+    const columns = ['id', ...this.model.columns.map(([name]) => name)].map((name) => `${name}::text`).join(', ');
+    const query = { text: `SELECT ${columns} FROM model.${this.table}`, rowMode: 'array' as const };
+    const { rows } = await database.pool.query<(string | null)[]>(query);
+    return rows.map(([id, ...rest]) => JSON.stringify([Number(id), ...rest])).toSorted();
+  }
+
+  async historyCounts(): Promise<unknown> {
+    const { rows } = await database.pool.query(
+      `SELECT count(*)::int AS events, count(DISTINCT (domain, sequence, event_number))::int AS distinct
+       FROM model_history.${this.table} WHERE event_type <> 'truncate'`,
+    );
+    return rows[0];
+  }
+
+  rebuild() {
+    return rebuild(database.pool, { stream: this.#stream, settingsOf: () => this.#settings, apply: false });
+  }
 }
 
 for (const key of [['id'], null]) {
   test(`mirror and history equal the source after any changes, ${key === null ? 'without' : 'with'} a key`, async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(change, { minLength: 5, maxLength: 40 }), (steps) => replay(steps, key)),
-      { numRuns: 40, endOnFailure: false },
+      fc.asyncProperty(fc.array(change, { minLength: 5, maxLength: 40 }), async (steps) => {
+        const run = await Run.start(key);
+        for (const step of steps) await run.step(step);
+        await run.finish();
+        expect(run.outcomes.filter((outcome) => outcome !== 'applied' && outcome !== 'again: duplicate')).toEqual([]);
+        expect(await run.mirror()).toEqual(run.model.expected());
+        expect(await run.historyCounts()).toEqual({ events: run.model.events, distinct: run.model.events });
+        expect(await run.rebuild()).toMatchObject({ missing: 0, extra: 0 });
+      }),
+      { numRuns: 40 },
     );
   });
 }

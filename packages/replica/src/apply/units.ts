@@ -13,7 +13,7 @@ export interface Unit {
 const beforeMark = '"event_type": "update_before"';
 
 /** Whether a raw line is the first half of an update. The mark stands in its fixed prefix, before any value. */
-export function isUpdateBefore(line: string): boolean {
+function isUpdateBefore(line: string): boolean {
   const at = line.indexOf('"event_type": ');
   return line.startsWith(beforeMark, at);
 }

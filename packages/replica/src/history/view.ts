@@ -21,7 +21,7 @@ interface ViewColumn {
  * The view's columns: those of the newest version in its order and types, then those that were dropped, under
  * the last name and type they had. A dropped column whose name is in use again is shown as `name$<version it came with>`.
  */
-export function viewColumns(versions: readonly VersionColumns[]): ViewColumn[] {
+function viewColumns(versions: readonly VersionColumns[]): ViewColumn[] {
   const newest = versions.at(-1)?.columns ?? [];
   const columns = newest.map((c): ViewColumn => ({ name: c.history, origin: c.origin, type: c.postgresType }));
   const taken = new Set(columns.map((column) => column.name));
