@@ -148,8 +148,9 @@ class MaxScaleFeed {
       else this.#failure = new FeedError('SCHEMA_MISSING', 'a row came before any schema line');
       return;
     }
-    const verdict = this.#tracker.judge(row);
-    if (this.#state.kind !== 'streaming') this.#advance(verdict);
+    const searching = this.#state.kind !== 'streaming';
+    const verdict = this.#tracker.judge(row, searching);
+    if (searching) this.#advance(verdict);
     if (this.#state.kind === 'lost') {
       this.#failure = new FeedError(
         'LOST_POSITION',

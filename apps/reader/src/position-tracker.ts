@@ -21,9 +21,14 @@ function truncate(sequence: bigint): number {
 }
 
 /**
- * Knows how far a stream has been read and drops what comes again. MaxScale sends sequences modulo 2^32, so they
- * are compared by serial arithmetic (RFC 1982): of two of one domain the later is the one less than 2^31 ahead.
+ * Sequences come modulo 2^32, so of two of one domain it is a matter of distance which is the later (as in serial
+ * number arithmetic, RFC 1982). While a stream flows, what lies behind is a repeat of a moment ago, and what lies
+ * far ahead is a jump that a person made: only a quarter of the circle counts as behind, lest a jump be dropped.
+ * While it looks for its place everything from the beginning of a file may come: a quarter counts as ahead.
  */
+const quarter = 2 ** 30;
+
+/** Knows how far a stream has been read and tells what comes again. */
 export class PositionTracker {
   readonly #last = new Map<number, Place>();
   readonly #bases: Map<number, bigint>;
@@ -47,11 +52,13 @@ export class PositionTracker {
     this.#anchor = domain === undefined ? undefined : this.#last.get(Number(domain));
   }
 
-  judge(event: Place): Verdict {
+  /** `searching`: before the anchor has come again. */
+  judge(event: Place, searching: boolean): Verdict {
     const last = this.#lastOf(event.domain);
     if (last === undefined) return 'new';
-    const ahead = (event.sequence - last.sequence) | 0;
-    if (ahead > 0 || (ahead === 0 && event.eventNumber > last.eventNumber)) return 'new';
+    const ahead = (event.sequence - last.sequence) >>> 0;
+    const isNew = ahead === 0 ? event.eventNumber > last.eventNumber : ahead < (searching ? quarter : 3 * quarter);
+    if (isNew) return 'new';
     return this.#isAnchor(event) ? 'anchor' : 'covered';
   }
 

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { QueueConnection } from '@afterimage/queue';
 import { acquireReaderLock, type ReaderLock, registerStreams } from '@afterimage/replica';
 import { createBackoff, type Logger, sleep } from '@afterimage/service';
@@ -71,6 +72,8 @@ async function readWhileLocked(options: SourceReaderOptions, lock: ReaderLock): 
   options.onRole('active');
   logger.info({ epoch: String(lock.epoch), streams: records.length }, 'this is the active reader');
   const active = new AbortController();
+  // Every stream listens; Node would warn from the eleventh on.
+  setMaxListeners(0, active.signal);
   const stop = (): void => active.abort(signal.reason);
   const lose = (): void => {
     logger.warn('the reader lock is lost: stopping all streams');
