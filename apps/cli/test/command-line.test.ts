@@ -14,6 +14,15 @@ afterEach(() => folder.remove());
 
 const here = () => ({ cwd: folder.path });
 
+const introduction = `# Command line
+
+<!-- Made from the help of the commands; a test compares. After a change there: npx vitest run apps/cli -u -->
+
+In a checkout the program is \`npm run --silent afterimage --\` (after \`npm run build\`), for example
+\`npm run --silent afterimage -- status\`. What a script may want has \`--json\`; exit codes are below. An error is one line
+on standard error that says what to do; \`--debug\` adds the stack.
+`;
+
 describe('help', () => {
   const commands = [
     ['init'],
@@ -34,15 +43,20 @@ describe('help', () => {
     ['dead-letter', 'discard'],
   ];
 
-  it.each(commands.map((words) => [words.join(' '), words] as const))(
-    '%s has an example and the exit codes',
-    async (name, words) => {
+  it('of every command has an example and the exit codes, and stands in docs/command-line.md', async () => {
+    const sections: string[] = [];
+    for (const words of commands) {
+      const name = words.join(' ');
       const { code, stdout } = await runCli([...words, '--help']);
       expect(code).toBe(0);
-      expect(stdout).toContain('Example:\n  $ afterimage ' + name);
+      expect(stdout).toContain(`Example:\n  $ afterimage ${name}`);
       expect(stdout).toMatch(/Exit codes: 0 done, 1 error, 2 wrong command line or configuration/);
-    },
-  );
+      sections.push(`## afterimage ${name}\n\n\`\`\`text\n${stdout.trimEnd()}\n\`\`\`\n`);
+    }
+    const { stdout } = await runCli(['--help']);
+    const reference = [introduction, `\`\`\`text\n${stdout.trimEnd()}\n\`\`\`\n`, ...sections].join('\n');
+    await expect(reference).toMatchFileSnapshot('../../../docs/command-line.md');
+  });
 
   it('of the program lists every command but the internal one', async () => {
     const { code, stdout } = await runCli(['--help']);

@@ -8,6 +8,7 @@ interface DemoCommandOptions {
   readonly writers: number;
   readonly seed: number;
   readonly keep?: boolean;
+  readonly crash?: boolean;
 }
 
 /** `afterimage demo` */
@@ -18,12 +19,13 @@ export function createDemoCommand(): Command {
     .option('-r, --rate <n>', 'transactions per second at the source', parseCount, 500)
     .option('-w, --writers <n>', 'writer processes', parseCount, 2)
     .option('--seed <n>', 'the same seed gives the same rows', parseCount, 1)
+    .option('--crash', 'kill -9 a writer and the reader in the middle, and start them again')
     .option('-k, --keep', 'stay up afterwards to look around, until Ctrl-C')
     .option('--debug', 'show the stack of an error')
     .addHelpText('after', describeUse('afterimage demo --seconds 30 --keep', ', 3 something differs from the source'))
-    .action(async ({ keep = false, ...options }: DemoCommandOptions) => {
+    .action(async ({ keep = false, crash = false, ...options }: DemoCommandOptions) => {
       const { runDemo } = await import('../demo/demo-run.js');
-      const equal = await runDemo({ ...options, keep });
+      const equal = await runDemo({ ...options, keep, crash });
       process.exitCode = equal ? exitCodes.ok : exitCodes.difference;
     });
 }

@@ -26,7 +26,7 @@ export function printChecks(checks: readonly TableCheck[]): void {
   for (const { table, problems } of checks) for (const problem of problems) console.log(`\n ✗ ${table}: ${problem}`);
 }
 
-const storyQuery = `SELECT to_char("timestamp", 'HH24:MI:SS') AS at, domain || '-' || server_id || '-' || sequence AS gtid, event_type, status, coupon, total, tracking
+const storyQuery = `SELECT to_char("timestamp", 'HH24:MI:SS') AS at, domain || '-' || server_id || '-' || sequence AS gtid, event_type, status, coupon, tracking
 FROM shop_history.orders
 WHERE id = (SELECT id FROM shop_history.orders WHERE coupon IS NOT NULL GROUP BY id ORDER BY count(*) DESC, id DESC LIMIT 1)
 ORDER BY stream_ordinal LIMIT 9`;
@@ -58,11 +58,11 @@ export function printWhereToLook({ postgresUrl, configPath, folder, kept }: Wher
   const queries = [
     'SELECT * FROM shop.orders ORDER BY id DESC LIMIT 5;',
     'SELECT * FROM shop_history.orders WHERE id = 42 ORDER BY stream_ordinal;',
-    `SELECT count(*) FROM shop_history.orders_as_of(now() - interval '15 seconds');`,
-    'SELECT version, source_gtid, applied_at, steps FROM afterimage.schema_versions ORDER BY applied_at;',
+    `SELECT count(*) FROM shop_history.orders_as_of(now() - interval '15 s');`,
+    'SELECT version, source_gtid, steps FROM afterimage.schema_versions;',
   ];
   if (!kept) {
-    console.log('\n To look around, run it with --keep (npm run demo -- --keep); then in SQL, for example:');
+    console.log('\n To look around: npm run demo -- --keep; and then in SQL, for example:');
     console.log(queries.map((query) => `   ${query}`).join('\n'));
     return;
   }
@@ -84,8 +84,9 @@ export function printClosing({ checks, equal, orderly, seconds }: Closing): void
   const events = checks.reduce((sum, check) => sum + check.events, 0);
   if (!orderly) console.log('\n ✗ reader or writer did not stop in order within its time');
   if (equal) {
+    const tables = `${checks.length} of ${checks.length} tables equal`;
     console.log(
-      `\n ✓ ${formatCount(events)} events, each in history exactly once; all ${checks.length} mirror tables equal the source. ${formatSeconds(seconds)} in all.\n`,
+      `\n ✓ ${formatCount(events)} events, each in history exactly once; ${tables}; ${formatSeconds(seconds)}\n`,
     );
   } else {
     const wrong = checks.filter(({ problems }) => problems.length > 0).length;

@@ -3,16 +3,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startPostgres } from '@afterimage/local-servers';
 import { configuredSettings, migrate } from '@afterimage/replica';
-import { loadConfig } from '@afterimage/service';
+import { loadConfig, sleep } from '@afterimage/service';
 import pg from 'pg';
 import { formatCount, formatSeconds } from '../output.js';
 import { checkTable, type TableCheck } from './checker.js';
 import { writeDemoConfig } from './demo-config.js';
 import { printChecks, printClosing, printStory, printWhereToLook } from './demo-report.js';
 import { createInterruption, type Interruption } from './interruption.js';
-import { type DemoProcess, failWhenOneEnds, startApp, startSource } from './processes.js';
+import { Crew, startSource } from './processes.js';
 import { followWorkload, waitUntilApplied } from './progress.js';
-import { createProgressBoard } from './progress-board.js';
+import { createProgressBoard, type ProgressBoard } from './progress-board.js';
 import { SourceLink } from './source-link.js';
 import type { TableExpectation } from './source-model.js';
 
@@ -22,6 +22,8 @@ export interface DemoOptions {
   readonly rate: number;
   readonly writers: number;
   readonly keep: boolean;
+  /** Kill a writer and the reader in the middle, and start them again. */
+  readonly crash: boolean;
   readonly seed: number;
 }
 
@@ -31,7 +33,7 @@ interface Stage {
   readonly postgresUrl: string;
   readonly pool: pg.Pool;
   readonly source: SourceLink;
-  readonly apps: readonly DemoProcess[];
+  readonly crew: Crew;
 }
 
 /**
@@ -51,12 +53,17 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
     const equal = checks.every(({ problems }) => problems.length === 0);
     if (equal) await printStory(stage.pool);
     printWhereToLook({ ...stage, kept: options.keep });
-    if (options.keep) await interruption.arrived;
-    const orderly = await stopApps(stage.apps);
+    if (options.keep) {
+      await interruption.arrived;
+      console.log('\n stopping …');
+    }
+    const orderly = await stage.crew.stop();
     printClosing({ checks, equal, orderly, seconds: (performance.now() - startedAt) / 1000 });
     return equal && orderly;
-  } finally {
+  } catch (error) {
     if (interruption.signal.aborted) console.log(' stopping …');
+    throw error;
+  } finally {
     for (const close of closers.reverse()) await close();
     interruption.close();
   }
@@ -102,16 +109,13 @@ async function setStage(
   );
   const configPath = join(folder, 'afterimage.yaml');
   await writeDemoConfig(configPath, { postgresUrl: postgres.url, port: source.port });
+  const crew = new Crew({ configPath, logFolder });
+  closers.push(() => crew.stop());
   const writers = Array.from({ length: options.writers }, (_, index) => `writer-${index + 1}`);
-  const starting = [
-    startApp('reader', { name: 'reader', configPath, logFolder }),
-    ...writers.map((name) => startApp('writer', { name, configPath, logFolder })),
-  ];
-  const apps = await step(
-    `reader and ${writers.length} writers, each a process`,
-    Promise.all(starting.map((app) => ready(app, (each) => each.stop()))),
-  );
-  return { folder, configPath, postgresUrl: postgres.url, pool, source, apps };
+  const starting = [crew.start('reader', 'reader'), ...writers.map((name) => crew.start('writer', name))];
+  await step(`reader and ${options.writers} writers, each a process`, Promise.all(starting));
+  crew.watch(sourceProcess);
+  return { folder, configPath, postgresUrl: postgres.url, pool, source, crew };
 }
 
 function createPool(url: string): pg.Pool {
@@ -125,7 +129,7 @@ async function applyStock(stage: Stage, { signal }: Interruption): Promise<void>
   const count = Object.values(stage.source.sent).reduce((sum, sent) => sum + sent, 0);
   await step(
     `${formatCount(count)} events of stock applied`,
-    whileAllRun(stage, waitUntilApplied({ ...stage, signal })),
+    stage.crew.whileRunning(waitUntilApplied({ ...stage, signal })),
   );
 }
 
@@ -133,16 +137,30 @@ async function runWorkload(stage: Stage, options: DemoOptions, { signal }: Inter
   console.log(`\n ${formatCount(options.rate)} transactions per second for ${formatSeconds(options.seconds)}:\n`);
   const board = createProgressBoard(process.stdout.isTTY);
   try {
-    stage.source.start(options, (statement) => board.note(` ↳ at the source: ${statement}`));
-    await whileAllRun(stage, followWorkload({ ...stage, signal }, board, options.seconds));
+    stage.source.start(options, (statement) => board.note(` ↳ ${statement}`));
+    const crashing = options.crash ? crashApps(stage, options, { board, signal }) : Promise.resolve();
+    const following = followWorkload({ ...stage, signal }, board, options.seconds);
+    await stage.crew.whileRunning(Promise.all([following, crashing]));
   } finally {
     board.close();
   }
   signal.throwIfAborted();
 }
 
-async function whileAllRun({ source, apps }: Stage, work: Promise<void>): Promise<void> {
-  await Promise.race([work, failWhenOneEnds([source.process, ...apps])]);
+/** kill -9 of a writer after a third of the time and of the reader after two thirds; each is started again. */
+async function crashApps(
+  { crew }: Stage,
+  { seconds }: DemoOptions,
+  { board, signal }: { board: ProgressBoard; signal: AbortSignal },
+): Promise<void> {
+  for (const [app, name] of [
+    ['writer', 'writer-1'],
+    ['reader', 'reader'],
+  ] as const) {
+    if (!(await sleep((seconds * 1000) / 3, signal))) return;
+    await crew.crash(app, name);
+    board.note(` ↯ kill -9 of ${name}, and a new one started`);
+  }
 }
 
 async function checkAll({ pool, configPath, source }: Stage): Promise<TableCheck[]> {
@@ -151,9 +169,4 @@ async function checkAll({ pool, configPath, source }: Stage): Promise<TableCheck
   const checks: TableCheck[] = [];
   for (const line of lines) checks.push(await checkTable(pool, JSON.parse(line) as TableExpectation, settingsOf));
   return checks;
-}
-
-async function stopApps(apps: readonly DemoProcess[]): Promise<boolean> {
-  const orderly = await Promise.all(apps.map((app) => app.stop()));
-  return orderly.every(Boolean);
 }

@@ -20,7 +20,7 @@ export interface DemoProcess {
   stop(): Promise<boolean>;
 }
 
-export async function startApp(
+async function startApp(
   app: AppName,
   options: { name: string; configPath: string; logFolder: string },
 ): Promise<DemoProcess> {
@@ -75,9 +75,54 @@ function attend(name: string, child: ChildProcess, logFile: string, temporaryDir
   };
 }
 
-/** Rejects when one of the processes ends, with the end of its log. Never resolves. */
-export async function failWhenOneEnds(processes: readonly DemoProcess[]): Promise<never> {
-  const [first, why] = await Promise.race(processes.map(async (each) => [each, await each.ended] as const));
-  const log = (await readFile(first.logFile, 'utf8')).trimEnd().split('\n').slice(-shownLogLines);
-  throw new CommandError(`${why} in the middle of the demo. The end of its log:\n${log.join('\n')}`);
+/** The reader and the writers: started, killed and started again, stopped. */
+export class Crew {
+  readonly #options: { readonly configPath: string; readonly logFolder: string };
+  readonly #members = new Map<string, DemoProcess>();
+  readonly #failure: Promise<never>;
+  #fail: (error: Error) => void = () => undefined;
+
+  constructor(options: { readonly configPath: string; readonly logFolder: string }) {
+    this.#options = options;
+    this.#failure = new Promise((_resolve, reject) => {
+      this.#fail = reject;
+    });
+    this.#failure.catch(() => undefined);
+  }
+
+  async start(app: AppName, name: string): Promise<void> {
+    this.watch(await startApp(app, { ...this.#options, name }));
+  }
+
+  /** Makes the crew fail, with the end of the process's log, when it ends without having been told to. */
+  watch(member: DemoProcess): void {
+    this.#members.set(member.name, member);
+    void member.ended.then(async (why) => {
+      if (this.#members.get(member.name) !== member) return;
+      const log = (await readFile(member.logFile, 'utf8')).trimEnd().split('\n').slice(-shownLogLines);
+      this.#fail(new CommandError(`${why} in the middle of the demo. The end of its log:\n${log.join('\n')}`));
+    });
+  }
+
+  /** kill -9, and a new one in its place. */
+  async crash(app: AppName, name: string): Promise<void> {
+    const member = this.#members.get(name);
+    this.#members.delete(name);
+    member?.child.kill('SIGKILL');
+    await member?.ended;
+    await this.start(app, name);
+  }
+
+  /** The work's result; rejects as soon as a member ends by itself. */
+  async whileRunning<T>(work: Promise<T>): Promise<T> {
+    return Promise.race([work, this.#failure]);
+  }
+
+  /** Resolves with whether all ended in order. Safe to call twice. */
+  async stop(): Promise<boolean> {
+    const members = [...this.#members.values()];
+    this.#members.clear();
+    const orderly = await Promise.all(members.map((member) => member.stop()));
+    return orderly.every(Boolean);
+  }
 }

@@ -28,8 +28,9 @@ export function createProgressBoard(isTerminal: boolean): ProgressBoard {
   return isTerminal ? createBars() : createLines();
 }
 
-const nameWidth = 18;
-const barWidth = 24;
+// With the counts beside them they fit a terminal of 80 columns.
+const nameWidth = 16;
+const barWidth = 16;
 const lineEveryMs = 2000;
 
 function createBars(): ProgressBoard {
@@ -79,9 +80,8 @@ function createBars(): ProgressBoard {
 
 function describeLane({ sent, applied, perSecond, lagSeconds }: Lane): string {
   const counts = `${formatCount(applied)}/${formatCount(sent)}`.padEnd(15);
-  return `${counts} ${`${formatCount(perSecond)}/s`.padStart(8)}  ${lagSeconds === 0 ? 'in sync' : `lag ${formatSeconds(lagSeconds)}`}`.padEnd(
-    40,
-  );
+  const rate = `${formatCount(perSecond)}/s`.padStart(8);
+  return `${counts} ${rate}  ${lagSeconds === 0 ? 'in sync' : `lag ${formatSeconds(lagSeconds)}`}`;
 }
 
 function createLines(): ProgressBoard {

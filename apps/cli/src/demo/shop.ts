@@ -147,11 +147,11 @@ export class Shop {
     return Array.from({ length: count }, () => this.#addCustomer(now)).flat();
   }
 
-  /** ALTER TABLE orders ADD COLUMN coupon varchar(20) AFTER status, MODIFY customer_id bigint */
+  /** ALTER TABLE orders ADD coupon text AFTER status, MODIFY customer_id bigint */
   alterOrders(): void {
     this.orders.alter((columns) =>
       columns.flatMap((each): ModelColumn[] => {
-        if (each.id === 'status') return [each, column('coupon', varchar)];
+        if (each.id === 'status') return [each, column('coupon', text)];
         return [each.id === 'customer_id' ? { ...each, type: bigint } : each];
       }),
     );

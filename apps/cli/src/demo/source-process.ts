@@ -115,12 +115,11 @@ class DemoSource {
       ...momentShares.map((share) => ({ share, act: () => this.#remember() })),
       {
         share: 0.5,
-        act: alter(
-          'ALTER TABLE shop.orders ADD COLUMN coupon varchar(20) AFTER status, MODIFY customer_id bigint',
-          () => this.#shop.alterOrders(),
+        act: alter('ALTER TABLE orders ADD coupon text AFTER status, MODIFY customer_id bigint', () =>
+          this.#shop.alterOrders(),
         ),
       },
-      { share: 0.75, act: alter('ALTER TABLE shop.customers CHANGE note remark text', () => this.#shop.renameNote()) },
+      { share: 0.75, act: alter('ALTER TABLE customers CHANGE note remark text', () => this.#shop.renameNote()) },
     ].sort((a, b) => a.share - b.share);
   }
 
