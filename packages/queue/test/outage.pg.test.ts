@@ -48,7 +48,7 @@ describe.each(queueBackends())('a store whose connections are all cut', ({ backe
     });
 
     const cutAll = async (): Promise<void> => {
-      await admin?.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+      await admin?.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
       if (backend === 'redis') return;
       await database.pool.query(
         `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`,
