@@ -1,7 +1,9 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { inserted } from '@afterimage/cdc-protocol/testing';
 import { type LocalRedis, startRedis } from '@afterimage/local-servers';
-import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+// @boundaries-ignore the harness that all tests share
 import { queueBackends } from '../../../test/harness/databases.js';
 import { createRig, type ReaderRig } from './reader-rig.js';
 
@@ -10,32 +12,38 @@ const wait = { timeout: 30_000, interval: 20 };
 describe.each(queueBackends())('the reader', ({ backend, missing }) => {
   describe.skipIf(missing)(`with its queue on ${backend}`, () => {
     let redis: LocalRedis | null = null;
-    let admin: Redis | undefined;
     let rig: ReaderRig;
 
     beforeEach(async () => {
       // A Redis of its own, since all its connections are cut and all its data is wiped.
       if (backend === 'redis') redis = await startRedis({ PATH: process.env['PATH'] ?? '' });
-      if (redis !== null) admin = new Redis(redis.url);
       rig = await createRig({ backend, redisUrl: redis?.url ?? null });
     });
 
     afterEach(async () => {
       await rig.close();
-      admin?.disconnect();
       await redis?.stop();
     });
 
+    /** Sends one inline command and waits for its answer. */
+    const tellRedis = async (command: string): Promise<void> => {
+      if (redis === null) return;
+      const { hostname, port } = new URL(redis.url);
+      const socket = connect({ host: hostname, port: Number(port) });
+      socket.write(`${command}\r\n`);
+      await once(socket, 'data');
+      socket.destroy();
+    };
+
     const cutAllConnections = async (): Promise<void> => {
-      await admin?.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+      await tellRedis('CLIENT KILL TYPE normal');
       await rig.database.pool.query(
         `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`,
       );
     };
     /** What a Redis without append-only file has after a crash: nothing. */
     const wipeQueue = async (): Promise<void> => {
-      await admin?.flushall();
-      if (backend === 'redis') return;
+      if (backend === 'redis') return tellRedis('FLUSHALL');
       await rig.database.pool.query(`TRUNCATE ${rig.queueOptions.prefix}.job, ${rig.queueOptions.prefix}.meta CASCADE`);
     };
 
