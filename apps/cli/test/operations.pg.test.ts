@@ -142,6 +142,15 @@ describe('a stream with changes', () => {
     expect(text.stdout).toContain('shop.orders: writer degraded (DEAD_LETTERS)');
   });
 
+  it('has a lag while its reader does not stream, and none when all is applied', async () => {
+    const lag = async () =>
+      (await json<{ streams: { lagSeconds: number }[] }>(database, 'status', '--sample', '0.1')).streams[0]?.lagSeconds;
+    const yearSeconds = 365 * 24 * 3600;
+    expect(await lag()).toBeGreaterThan(yearSeconds);
+    await database.pool.query(`UPDATE afterimage.streams SET reader_state = 'streaming'`);
+    expect(await lag()).toBe(0);
+  });
+
   it('shows its schema versions', async () => {
     expect(await json(database, 'schema-versions', 'shop.orders')).toMatchObject([
       { version: 1, key: ['id'], firstOrdinal: '1' },

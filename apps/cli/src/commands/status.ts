@@ -7,7 +7,7 @@ import type { Pool } from 'pg';
 import { withDatabase } from '../database.js';
 import { formatCount, formatSeconds, printJson, renderTable, toPrintable } from '../output.js';
 import { type CommonOptions, readConfig, withCommonOptions } from '../options.js';
-import { connectQueue, type QueueDepths, readQueueDepths } from '../queues.js';
+import { connectQueue, readQueueDepths } from '../queues.js';
 
 interface StatusOptions extends CommonOptions {
   readonly sample: number;
@@ -63,7 +63,7 @@ async function sampleStatus(pool: Pool): Promise<Sample> {
 interface StreamReport extends Omit<StreamStatus, 'applyDelay'> {
   readonly queuedBatches: number | null;
   readonly eventsPerSecond: number;
-  /** Seconds from source to mirror: of the event applied last, or still running while batches wait. Null before the first. */
+  /** How far the mirror may be behind its source. Null before the first event. */
   readonly lagSeconds: number | null;
 }
 
@@ -78,25 +78,34 @@ async function makeReport(first: Sample, second: Sample, connection: QueueConnec
   const seconds = Math.max(0.001, (second.takenAt - first.takenAt) / 1000);
   const streams = second.streams.map(({ applyDelay, ...stream }) => {
     const applied = Number(BigInt(stream.ordinal) - BigInt(before.get(stream.id)?.ordinal ?? stream.ordinal));
-    return {
-      ...stream,
-      queuedBatches: queue.depths.get(stream.id) ?? null,
-      eventsPerSecond: Math.round((applied / seconds) * 10) / 10,
-      lagSeconds: lagOf(stream, applyDelay, { queue, at: second.takenAt }),
-    };
+    const queued = queue.depths.get(stream.id);
+    const eventsPerSecond = Math.round((applied / seconds) * 10) / 10;
+    const lagSeconds = lagOf(stream, { applyDelay, queued, eventsPerSecond, at: second.takenAt });
+    return { ...stream, queuedBatches: queued ?? null, eventsPerSecond, lagSeconds };
   });
   return { streams, queueProblem: queue.problem };
 }
 
+interface LagCircumstances {
+  readonly applyDelay: number | null;
+  readonly queued: number | undefined;
+  readonly eventsPerSecond: number;
+  readonly at: number;
+}
+
+/**
+ * How far the mirror may be behind. While batches wait, or the reader does not stream, it is at least as old as the
+ * newest applied event; while events flow, their own delay; else nothing is known to be missing.
+ */
 function lagOf(
-  stream: Omit<StreamStatus, 'applyDelay'>,
-  applyDelay: number | null,
-  { queue, at }: { queue: QueueDepths; at: number },
+  stream: Pick<StreamStatus, 'sourceTime' | 'readerState'>,
+  circumstances: LagCircumstances,
 ): number | null {
+  const { applyDelay, queued, eventsPerSecond, at } = circumstances;
   if (stream.sourceTime === null || applyDelay === null) return null;
-  const waiting = (queue.depths.get(stream.id) ?? 0) > 0;
-  const lag = waiting ? (at - stream.sourceTime.getTime()) / 1000 : applyDelay;
-  // The source tells whole seconds: less than one is as good as none.
+  const isBehind = (queued ?? 0) > 0 || !['streaming', 'waiting'].includes(stream.readerState);
+  const age = (at - stream.sourceTime.getTime()) / 1000;
+  const lag = isBehind ? age : eventsPerSecond > 0 ? applyDelay : 0;
   return Math.max(0, Math.round(lag * 10) / 10);
 }
 

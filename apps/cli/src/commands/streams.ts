@@ -85,7 +85,9 @@ export function createSchemaVersionsCommand(): Command {
 }
 
 function describeVersion(version: SchemaVersionRecord): string[] {
-  const steps = version.steps.map((step) => step.detail).join('; ');
+  const steps = version.steps
+    .map(({ column, detail }) => (column === null ? detail : `${column}: ${detail}`))
+    .join('; ');
   return [
     String(version.version),
     version.firstOrdinal,
