@@ -69,7 +69,7 @@ describe('the independent reading of a recording', () => {
     ]);
   });
 
-  it('makes the 32-bit numbers of a GTID whole again, and takes a jump of 2^31 and more for a repetition', async () => {
+  it('makes the 32-bit numbers of a GTID whole again', async () => {
     const { events } = readRecordedStream(await fixture('7-extra/wrap'));
     expect(events.map((event) => `${event.domain}-${event.serverId}-${event.sequence}`)).toEqual([
       '0-1-6',
@@ -78,6 +78,7 @@ describe('the independent reading of a recording', () => {
       '4294967295-1-1',
       '0-1-2147483647',
       '0-1-2147483648',
+      '0-1-4294967299',
     ]);
   });
 

@@ -107,11 +107,9 @@ interface EventPlace {
   readonly eventNumber: bigint;
 }
 
-const twoTo32 = 2n ** 32n;
-
 /**
- * Where an event stands; null for a repetition. Sequences come modulo 2^32, so what lies less than 2^31 ahead of
- * the last one (counting round) is newer, and anything else is older.
+ * Where an event stands; null for a repetition. Sequences come modulo 2^32: what lies less than a quarter of that
+ * behind the last one (counting round) was there before, and anything else is newer.
  */
 function placeOf(members: ReadonlyMap<string, Json>, progress: ReadonlyMap<bigint, EventPlace>): EventPlace | null {
   const unsigned = (name: string) => BigInt.asUintN(32, BigInt(numberTextOf(members.get(name))));
@@ -119,8 +117,8 @@ function placeOf(members: ReadonlyMap<string, Json>, progress: ReadonlyMap<bigin
   const place = { domain, serverId: unsigned('server_id'), eventNumber: unsigned('event_number') };
   const last = progress.get(domain);
   if (last === undefined) return { ...place, sequence: unsigned('sequence') };
-  const ahead = BigInt.asIntN(32, unsigned('sequence') - (last.sequence % twoTo32));
-  const isNewer = ahead > 0n || (ahead === 0n && place.eventNumber > last.eventNumber);
+  const ahead = BigInt.asUintN(32, unsigned('sequence') - last.sequence);
+  const isNewer = ahead === 0n ? place.eventNumber > last.eventNumber : ahead < 3n * 2n ** 30n;
   return isNewer ? { ...place, sequence: last.sequence + ahead } : null;
 }
 
