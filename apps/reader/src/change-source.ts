@@ -35,6 +35,12 @@ export interface ResumePoint {
   readonly fileVersion: number;
 }
 
+/**
+ * `searching`: the source has sent what it has, but not yet the event to go on after. `waiting`: it has nothing of
+ * this table yet. `streaming`: the place was found, or there was none to find.
+ */
+export type FeedState = 'connecting' | 'searching' | 'waiting' | 'streaming';
+
 export interface FeedRequest {
   readonly database: string;
   readonly table: string;
@@ -42,8 +48,7 @@ export interface FeedRequest {
   readonly after: ResumePoint | null;
   /** Ends the feed, which then returns without an error. */
   readonly signal: AbortSignal;
-  /** `waiting`: the source has nothing of this table yet. `streaming`: the place was found, or there was none to find. */
-  readonly onState: (state: 'connecting' | 'waiting' | 'streaming') => void;
+  readonly onState: (state: FeedState) => void;
 }
 
 /** Where changes come from. MaxScale's CDC listener is the first implementation. */

@@ -109,6 +109,7 @@ class MaxScaleFeed {
       const before = this.#state;
       this.#advance('silence');
       if (this.#state !== before) return { done: false, value: [] };
+      if (this.#request.after !== null) this.#request.onState('searching');
     }
   }
 

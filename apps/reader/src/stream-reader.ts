@@ -1,11 +1,11 @@
-import { formatPosition, parsePosition } from '@afterimage/change-events';
+import { formatGtid, formatPosition, parsePosition } from '@afterimage/change-events';
 import { type BatchQueue, openBatchQueue, type QueueConnection } from '@afterimage/queue';
 import { type Offset, readOffsets, type StreamRecord } from '@afterimage/replica';
 import { createBackoff, type Logger, sleep } from '@afterimage/service';
 import type { Pool } from 'pg';
 import { BatchCutter, type CutBatch } from './batch-cutter.js';
 import { BatchSender } from './batch-sender.js';
-import type { Change, ChangeSource, ResumePoint } from './change-source.js';
+import type { Change, ChangeSource, FeedState, ResumePoint } from './change-source.js';
 import { type ReadPoint, sealBatch } from './envelope.js';
 import { FeedError } from './feed-error.js';
 import type { ReaderMetrics, StreamLabels } from './metrics.js';
@@ -44,6 +44,10 @@ const busyFlights = 2;
 /** A stop gives up what the queue does not take in this time; it is read again later. */
 const stopGraceMs = 5_000;
 const settledMs = 60_000;
+const waitingMessage =
+  'MaxScale has no file of this table yet: it had no row event, or avrorouter does not convert it.';
+const searchingMessage =
+  'The source has sent all that it has, and the last applied event was not among it. The stream goes on when that event comes, as while MaxScale converts its binlogs anew, and halts when a newer one comes first.';
 /** How often a halted stream looks whether its offset was set anew. */
 const offsetLookMs = 1_000;
 
@@ -58,7 +62,7 @@ export async function readStream(options: StreamOptions): Promise<void> {
 class StreamReader {
   readonly #options: StreamOptions;
   readonly #labels: StreamLabels;
-  readonly #queue: BatchQueue;
+  #queue: BatchQueue;
   readonly #report: StateReport;
   readonly #backoff = createBackoff({ minMs: 200, maxMs: 30_000 });
   readonly #giveUp = new AbortController();
@@ -70,7 +74,7 @@ class StreamReader {
   #restart = true;
   /** After an idle check the stream is opened anew without telling the world. */
   #quietly = false;
-  #feedState: 'connecting' | 'waiting' | 'streaming' = 'connecting';
+  #feedState: FeedState = 'connecting';
 
   constructor(options: StreamOptions) {
     const { record, queue, pool, logger } = options;
@@ -136,6 +140,9 @@ class StreamReader {
     const offset = await this.#readOffset();
     this.#point = { resume: toResumePoint(offset), ordinal: offset?.ordinal ?? 0n };
     this.#seen = this.#point.ordinal;
+    // A queue that lost its jobs lost its settings too; opening it sets them again.
+    await this.#queue.close().catch(() => undefined);
+    this.#queue = openBatchQueue(this.#options.queue, this.#options.record.id, 0);
     this.#sender = this.#createSender();
     this.#restart = false;
   }
@@ -176,8 +183,9 @@ class StreamReader {
 
   async #pump(changes: AsyncIterator<readonly Change[]>, cutter: BatchCutter, signal: AbortSignal): Promise<void> {
     let next = changes.next();
+    let heldSince = 0;
     for (;;) {
-      const got = await this.#awaitChanges(next, cutter).catch(async (error: unknown) => {
+      const got = await this.#awaitChanges(next, cutter, heldSince).catch(async (error: unknown) => {
         await this.#sendRest(cutter);
         throw error;
       });
@@ -187,7 +195,13 @@ class StreamReader {
         continue;
       }
       if (got.done === true) return this.#sendRest(cutter);
-      for (const change of got.value) await this.#sendAll(cutter.push(change), signal);
+      if (cutter.ready === 0) heldSince = performance.now();
+      for (const change of got.value) {
+        const cuts = cutter.push(change);
+        if (cuts.length === 0) continue;
+        await this.#sendAll(cuts, signal);
+        heldSince = performance.now();
+      }
       next = changes.next();
     }
   }
@@ -201,14 +215,14 @@ class StreamReader {
   async #awaitChanges(
     next: Promise<IteratorResult<readonly Change[], unknown>>,
     cutter: BatchCutter,
+    heldSince: number,
   ): Promise<IteratorResult<readonly Change[], unknown> | typeof silence> {
     const { lingerMs } = this.#options.limits;
-    const since = performance.now();
     while (cutter.ready > 0) {
-      const got = await nextWithin(next, lingerMs);
-      if (got !== silence) return got;
       const limit = this.#sender.flights >= busyFlights ? Math.max(lingerMs, busyLingerMs) : lingerMs;
-      if (performance.now() - since >= limit) return silence;
+      const left = heldSince + limit - performance.now();
+      const got = await nextWithin(next, Math.min(Math.max(left, 0), lingerMs));
+      if (got !== silence || left <= 0) return got;
     }
     return next;
   }
@@ -257,25 +271,30 @@ class StreamReader {
     this.#interrupt?.(new FeedError('QUEUE_LOST_JOBS', message));
   }
 
-  #onFeedState(state: 'connecting' | 'waiting' | 'streaming'): void {
+  #onFeedState(state: FeedState): void {
     this.#feedState = state;
     // A stream in trouble stays so until it flows again.
     const known = this.#report.state;
     if (state === 'connecting' && (this.#quietly || known === 'retrying' || known === 'halted')) return;
     this.#quietly = false;
-    const waiting = state === 'waiting';
-    const changed = this.#report.set(
-      state,
-      waiting ? 'NO_SUCH_FILE' : null,
-      waiting
-        ? 'MaxScale has no file of this table yet: it had no row event, or avrorouter does not convert it.'
-        : null,
-    );
+    const changed = this.#showFeedState();
     if (changed) this.#options.logger.info({ state }, `stream is ${state}`);
   }
 
+  #showFeedState(): boolean {
+    switch (this.#feedState) {
+      case 'connecting':
+      case 'streaming':
+        return this.#report.set(this.#feedState);
+      case 'searching':
+        return this.#report.set('connecting', 'SEARCHING_POSITION', searchingMessage);
+      case 'waiting':
+        return this.#report.set('waiting', 'NO_SUCH_FILE', waitingMessage);
+    }
+  }
+
   #onQueue(error: unknown): void {
-    if (error === null) this.#report.set(this.#feedState);
+    if (error === null) this.#showFeedState();
     else {
       const { message, advice } = new FeedError('QUEUE_UNAVAILABLE', describeTrouble(error).message);
       if (this.#report.set('retrying', 'QUEUE_UNAVAILABLE', `${message}. ${advice}`)) {
@@ -319,10 +338,10 @@ class StreamReader {
 }
 
 function toResumePoint(offset: Offset | undefined): ResumePoint | null {
-  if (offset === undefined || offset.position === '' || offset.checkpointGtid === null) return null;
-  return {
-    position: parsePosition(offset.position),
-    gtid: offset.checkpointGtid,
-    fileVersion: offset.fileVersion ?? 1,
-  };
+  if (offset === undefined || offset.position === '') return null;
+  const position = parsePosition(offset.position);
+  const [event] = position.values();
+  // Without a checkpoint any domain's last event serves as the one to look for.
+  const gtid = offset.checkpointGtid ?? (event === undefined ? '' : formatGtid(event));
+  return { position, gtid, fileVersion: offset.fileVersion ?? 1 };
 }

@@ -155,6 +155,25 @@ describe.each(queueBackends())('the reader', ({ backend, redisUrl, missing }) =>
       expect(writer.batches[0]?.firstOrdinal).toBe('8');
     });
 
+    it('tells that it looks for its place when the source is behind it, and goes on when the place comes', async () => {
+      table.create(columns);
+      table.append(inserted({ id: 1, note: 'a' }), { gtid: '0-1-1' });
+      const id = await rig.streamId();
+      await rig.database.pool.query(
+        `UPDATE afterimage.offsets SET position = '0-1-3:1', checkpoint_gtid = '0-1-3', file_version = 1, ordinal = 3 WHERE stream_id = $1`,
+        [id],
+      );
+      rig.start({ timeouts: { resumeMs: 100 } });
+      await expect.poll(() => rig.state(), wait).toBe('connecting SEARCHING_POSITION');
+      for (let sequence = 2; sequence <= 4; sequence += 1) {
+        table.append(inserted({ id: sequence, note: 'b' }), { gtid: `0-1-${sequence}` });
+      }
+      const writer = await rig.write();
+      await expect.poll(() => writer.lines.length, wait).toBe(1);
+      expect(writer.batches[0]).toMatchObject({ previous: '0-1-3:1', last: '0-1-4:1', firstOrdinal: '4' });
+      await expect.poll(() => rig.state(), wait).toBe('streaming');
+    });
+
     it('finds its place from the start of the files when MaxScale does not honour the GTID', async () => {
       table.create(columns);
       fill(5);
