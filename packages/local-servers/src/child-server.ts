@@ -26,7 +26,7 @@ export interface ChildServer {
 
 /** Waits for the end of its standard input, then ends a process and removes a folder. */
 const watchScript = `
-cat >/dev/null
+while read -r line; do :; done
 kill -"$1" "$2" 2>/dev/null
 n=0
 while kill -0 "$2" 2>/dev/null && [ $n -lt 100 ]; do sleep 0.1; n=$((n+1)); done
@@ -49,7 +49,13 @@ export function endWithThisProcess(child: ChildProcess, options: WatchOptions = 
   if (child.pid === undefined) return;
   const { signal = 'SIGTERM', temporaryDirectory = '' } = options;
   const args = ['-c', watchScript, 'sh', signal.slice('SIG'.length), String(child.pid), temporaryDirectory];
-  const watch = spawn('/bin/sh', args, { cwd: '/', detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
+  const watch = spawn('/bin/sh', args, {
+    cwd: '/',
+    // Its few commands, whatever the caller's PATH is.
+    env: { PATH: '/usr/bin:/bin' },
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
   watch.on('error', () => undefined);
   watch.stdin?.on('error', () => undefined);
   if (watch.stdin instanceof Socket) watch.stdin.unref();

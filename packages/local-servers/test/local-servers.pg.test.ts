@@ -78,10 +78,14 @@ describe('a private PostgreSQL', () => {
     );
   });
 
-  it('ends when the process that started it is killed', async () => {
+  it.each([
+    ['the usual PATH', process.env['PATH'] ?? ''],
+    ['no PATH to speak of', '/nonexistent'],
+  ])('ends when the process that started it is killed, with %s', async (_name, path) => {
     const program = `import { startPostgres } from ${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)};
       const { url } = await startPostgres({ settings: { fsync: 'off' } }); console.log(url); setInterval(() => {}, 1000);`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+      env: { ...process.env, PATH: path },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const [url] = (await once(createInterface(child.stdout), 'line')) as [string];
