@@ -3,7 +3,6 @@ import { configuredSettings, createApplier, registerStreams } from '@afterimage/
 import { parseConfig } from '@afterimage/service';
 import { stringify } from 'yaml';
 // @boundaries-ignore batches are scripted as the package's own tests do
-// @boundaries-ignore the harness that all tests share
 import { ScriptedStream } from '../../../packages/replica/test/batches.js';
 // @boundaries-ignore the harness that all tests share
 import { createDatabase, type TestDatabase } from '../../../test/harness/databases.js';
