@@ -153,6 +153,8 @@ class StreamReader {
     const stop = (): void => attempt.abort(signal.reason);
     let interruption: FeedError | undefined;
     signal.addEventListener('abort', stop, { once: true });
+    // It may have come while the offset was read; a listener would wait for ever then.
+    if (signal.aborted) stop();
     this.#interrupt = (reason) => {
       interruption = reason;
       attempt.abort(reason);
