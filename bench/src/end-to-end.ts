@@ -14,6 +14,8 @@ import { type Mix, eventsOf } from './workload.js';
 export interface EndToEnd extends Measured {
   /** Highest resident memory of each process while it ran, MB. */
   readonly peakMegabytes: { readonly reader: number; readonly writer: number };
+  /** CPU seconds, start of the process included. */
+  readonly cpuSeconds: { readonly reader: number; readonly writers: number };
 }
 
 export interface EndToEndOptions {
@@ -57,7 +59,11 @@ export async function benchEndToEnd({ url, mix, queue, writers }: EndToEndOption
     for (const child of children) child.stdout?.pipe(process.stderr);
     await waitUntilApplied(pool, eventsOf(mix), children);
     const result = measured(eventsOf(mix), (performance.now() - begun) / 1000);
-    return { ...result, peakMegabytes: { reader: peakOf([reader]), writer: peakOf(writerProcesses) } };
+    return {
+      ...result,
+      peakMegabytes: { reader: peakOf([reader]), writer: peakOf(writerProcesses) },
+      cpuSeconds: { reader: cpuOf([reader]), writers: cpuOf(writerProcesses) },
+    };
   } finally {
     await pool.end();
     await Promise.all(children.map((child) => stop(child)));
@@ -85,6 +91,19 @@ function peakOf(children: readonly ChildProcess[]): number {
     }
   });
   return Math.round(Math.max(...peaks));
+}
+
+/** User and system time of /proc, in its ticks of 10 ms: Linux only, 0 elsewhere. */
+function cpuOf(children: readonly ChildProcess[]): number {
+  const ticks = children.map((child) => {
+    try {
+      const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+      return Number(fields[11]) + Number(fields[12]);
+    } catch {
+      return 0;
+    }
+  });
+  return ticks.reduce((sum, n) => sum + n, 0) / 100;
 }
 
 async function stop(child: ChildProcess): Promise<void> {

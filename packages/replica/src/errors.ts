@@ -31,8 +31,19 @@ export class StreamHalted extends Error {
   }
 }
 
-/** The SQLSTATE of an error that PostgreSQL sent, else undefined. */
+/** A line that is no event: put into the dead letters like a row that PostgreSQL refuses. */
+export class EventMalformed extends Error {
+  /** Stands where others have a SQLSTATE; of the class that the standard leaves to implementations. */
+  readonly code = 'AFI01';
+  constructor(message: string) {
+    super(message);
+    this.name = 'EventMalformed';
+  }
+}
+
+/** The SQLSTATE of an error that PostgreSQL sent (or our own that stands for one), else undefined. */
 export function sqlState(error: unknown): string | undefined {
+  if (error instanceof EventMalformed) return error.code;
   return error instanceof pg.DatabaseError ? error.code : undefined;
 }
 
@@ -85,7 +96,7 @@ function isConnectionError(error: Error): boolean {
 /** Whether the cause is in the row: bad value (22), constraint (23), over a limit such as index row size (54). */
 export function isRowRefused(error: unknown): boolean {
   const state = sqlState(error);
-  return state !== undefined && /^(22|23|54)|^P0001$|^44000$/.test(state);
+  return state !== undefined && /^(22|23|54)|^P0001$|^44000$|^AFI01$/.test(state);
 }
 
 /** What an operator needs of a PostgreSQL error, in one line; row values are left to the dead letter. */

@@ -245,6 +245,21 @@ describe('a row that PostgreSQL refuses', () => {
     expect(await rows('SELECT ordinal::int FROM afterimage.dead_letters ORDER BY 1')).toEqual([[2], [4]]);
   });
 
+  test('may be a line that is no event at all', async () => {
+    const batch = source.transaction(['insert', 1, 'a', 1], ['insert', 2, 'b', 2], ['insert', 3, 'c', 3]).cut();
+    const lines = batch.events.split('\n');
+    const broken = [lines[0], '{"half a line": tru', lines[2]?.replace('"insert"', '"explode"')].join('\n');
+    expect(await applierWith().apply({ ...batch, events: broken })).toMatchObject({
+      kind: 'applied',
+      events: 1,
+      refused: 2,
+    });
+    expect(await rows('SELECT ordinal::int, position, sqlstate, raw FROM afterimage.dead_letters ORDER BY 1')).toEqual([
+      [2, '', 'AFI01', '{"half a line": tru'],
+      [3, '0-1-2:3', '22P02', expect.stringContaining('explode')],
+    ]);
+  });
+
   test('stops the stream under policy halt, and the stream goes on once there is room for it', async () => {
     const applier = applierWith({ onRefused: 'halt' });
     await applier.apply(source.transaction(['insert', 1, 'a', 1]).cut());

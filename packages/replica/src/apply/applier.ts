@@ -15,7 +15,7 @@ import { type ReadySchema, StreamContext } from './context.js';
 import { type IsolationResult, isolateRefused } from './isolate.js';
 import { commitOffset, lockOffset, recordHalt, recordRefusals, recordState } from './offset.js';
 import { type Run, runEvents } from './run.js';
-import { parseEventId } from './units.js';
+import { parseEventId } from './event-prefix.js';
 
 /** A schema version that came into force with a batch. */
 export interface NewSchema {
@@ -186,7 +186,11 @@ function cutDone(batch: Batch, done: Position): Run {
   return { lines, firstOrdinal, sequenceBases: batch.sequenceBases };
 }
 
+/** A line that is no event is not done: it is refused when its turn comes. */
 function isDone(line: string, done: Position, sequenceBases: Readonly<Record<string, string>>): boolean {
-  const event = parseEventId(line, sequenceBases);
-  return event !== null && covers(done, event);
+  try {
+    return covers(done, parseEventId(line, sequenceBases));
+  } catch {
+    return false;
+  }
 }

@@ -5,7 +5,9 @@ import { type TargetSchema, targetSchema } from '../schema/target.js';
 import { type SchemaVersion, loadVersion } from '../schema/versions.js';
 import { type ReplicaNames, replicaNames } from '../names.js';
 import type { TableSettings } from '../settings.js';
-import { type ApplyStatement, type Variant, applyStatement } from './statement.js';
+import { type ApplyStatement, type StatementOptions, applyStatement } from './statement.js';
+
+type Variant = Pick<StatementOptions, 'nul' | 'mirror'>;
 
 /** A schema version made ready to apply batches: its mappings and its statements, built once. */
 export interface ReadySchema {
@@ -14,7 +16,7 @@ export interface ReadySchema {
   readonly names: ReplicaNames;
   /** Whether this schema came into force just now. */
   readonly isNew: boolean;
-  statement(variant: Variant, parts?: { readonly mirror: boolean }): ApplyStatement;
+  statement(variant: Variant): ApplyStatement;
 }
 
 interface SchemaParts {
@@ -31,11 +33,11 @@ export function readySchema({ version, target, names, isNew }: SchemaParts): Rea
     target,
     names,
     isNew,
-    statement(variant, { mirror } = { mirror: true }) {
-      const key = JSON.stringify([variant, mirror]);
+    statement(variant) {
+      const key = `${variant.nul} ${variant.mirror}`;
       const known = statements.get(key);
       if (known !== undefined) return known;
-      const built = applyStatement({ names, version, columns: target.columns, variant, mirror });
+      const built = applyStatement({ names, version, columns: target.columns, ...variant });
       statements.set(key, built);
       return built;
     },

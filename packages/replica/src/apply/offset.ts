@@ -9,7 +9,7 @@ import {
 } from '@afterimage/change-events';
 import type { HaltCode } from '../errors.js';
 import type { Refusal } from './isolate.js';
-import { parseEventId } from './units.js';
+import { parseEventId } from './event-prefix.js';
 
 export interface LockedOffset {
   readonly position: string;
@@ -99,9 +99,13 @@ export async function recordRefusals(
   }
 }
 
+/** '' for a line that is no event. */
 function positionText({ unit }: Refusal, batch: Batch): string {
-  const event = parseEventId(unit.lines[0] ?? '', batch.sequenceBases);
-  return event === null ? '' : formatPosition(advance(startPosition, event));
+  try {
+    return formatPosition(advance(startPosition, parseEventId(unit.lines[0] ?? '', batch.sequenceBases)));
+  } catch {
+    return '';
+  }
 }
 
 /** After a batch went through: a halted stream goes on, one with refused rows is degraded. */

@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg';
 import { prepareEvents } from '../types/index.js';
 import type { ReadySchema } from './context.js';
+import { splitEvents } from './event-prefix.js';
 
 /** Events to apply in order under one schema. */
 export interface Run {
@@ -18,19 +19,20 @@ export interface RunResult {
   readonly lost: ReadonlyMap<string, number>;
 }
 
-/** Applies events to history and mirror (or history alone) with one statement. Throws what PostgreSQL says; nothing is done then. */
+/**
+ * Applies events to history and mirror (or history alone) with one statement. Throws what PostgreSQL says, or
+ * EventMalformed; nothing is done then.
+ */
 export async function runEvents(
   client: ClientBase,
   ready: ReadySchema,
   run: Run,
-  parts = { mirror: true },
+  { mirror } = { mirror: true },
 ): Promise<RunResult> {
-  const { json, nul } = prepareEvents(run.lines);
-  const hasBases = Object.keys(run.sequenceBases).length > 0;
-  const statement = ready.statement({ nul: nul !== null, bases: hasBases }, parts);
-  const values: unknown[] = [json, run.firstOrdinal.toString()];
-  if (nul !== null) values.push(nul);
-  if (hasBases) values.push(JSON.stringify(run.sequenceBases));
+  const { rows: events, arrays } = splitEvents(run.lines, run.sequenceBases);
+  const { json, nul } = prepareEvents(events);
+  const statement = ready.statement({ nul: nul !== null, mirror });
+  const values: unknown[] = [json, run.firstOrdinal.toString(), ...arrays, ...(nul === null ? [] : [nul])];
   const { rows } = await client.query<Record<string, number>>({ name: statement.name, text: statement.text, values });
   const row = rows[0] ?? {};
   const lost = new Map<string, number>();

@@ -6,14 +6,6 @@ import { eventsQuery, lostColumns } from './events-query.js';
 import type { TargetColumn } from '../schema/target.js';
 import type { SchemaVersion } from '../schema/versions.js';
 
-/** What a batch needs beyond the plain statement. Each adds a parameter, in this order, after $1 and $2. */
-export interface Variant {
-  /** The batch holds NUL characters: text, the character that stands for them. */
-  readonly nul: boolean;
-  /** Sequences beyond 2^32: jsonb object, domain → what to add. */
-  readonly bases: boolean;
-}
-
 export interface ApplyStatement {
   /** Prepared-statement name: equal texts have equal names. */
   readonly name: string;
@@ -29,13 +21,14 @@ export interface MirrorStatementOptions {
 }
 
 export interface StatementOptions extends MirrorStatementOptions {
-  readonly variant: Variant;
+  /** The batch holds NUL characters. */
+  readonly nul: boolean;
   /** False: history only. */
   readonly mirror: boolean;
 }
 
 /**
- * The statement that applies one batch: $1 the events as a JSON array text, $2 the ordinal of the first.
+ * The statement that applies one batch; its parameters are those of `eventsQuery`.
  *
  *     WITH events AS (SELECT … typed … FROM json_to_recordset($1)), parsed once
  *          history AS (INSERT INTO segment SELECT … FROM events),
