@@ -18,7 +18,8 @@ export function locateApp(name: AppName): string {
 }
 
 /**
- * Starts apps in the foreground and waits for them. Signals are passed on (the apps run in a session of their own,
+ * Starts apps in the foreground and waits for them; the second of a kind serves its metrics on the port after the
+ * first one's, and so on. Signals are passed on (the apps run in a session of their own,
  * so that a Ctrl-C reaches them once); when one ends by itself the others are told to stop. Resolves with the
  * highest exit code.
  */
@@ -33,16 +34,23 @@ export async function runApps(
     resolve(resolveConfigPath(options.config)),
     ...(options.pretty === true ? ['--pretty'] : []),
   ];
-  const children = Array.from({ length: count }, () => startForeground(args));
+  const children = Array.from({ length: count }, (_, index) =>
+    startForeground(index === 0 ? args : [...args, '--port-offset', String(index)]),
+  );
   const stopAll = (signal: NodeJS.Signals) => {
     for (const child of children) child.kill(signal);
   };
-  const relay = (signal: NodeJS.Signals) => stopAll(signal === 'SIGHUP' ? 'SIGTERM' : signal);
+  // An app takes a second signal for impatience and ends at once, so one that is stopping already gets none from here.
+  let stopping = false;
+  const relay = (signal: NodeJS.Signals) => {
+    stopping = true;
+    stopAll(signal === 'SIGHUP' ? 'SIGTERM' : signal);
+  };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, relay);
   const codes = await Promise.all(
     children.map(async (child) => {
       const [code] = (await once(child, 'exit')) as [number | null];
-      stopAll('SIGTERM');
+      if (!stopping) relay('SIGTERM');
       return code ?? 1;
     }),
   );

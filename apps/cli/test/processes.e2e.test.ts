@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { createInterface } from 'node:readline';
+import { findFreePort } from '@afterimage/local-servers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 // @boundaries-ignore the harness that all tests share
 import { createDatabase, type TestDatabase } from '../../../test/harness/databases.js';
@@ -51,6 +52,29 @@ describe('an app in the foreground', () => {
     child.kill('SIGTERM');
     expect(await exited).toBe(0);
     expect(countOf(lines, 'writer has stopped')).toBe(2);
+  });
+
+  it('can be several writers with metrics, each on a port of its own', async () => {
+    const writerPort = await findFreePort();
+    const served = folder.write({ ...configFor(database.url, { 'shop.orders': null }), service: { writerPort } });
+    const { child, lines, exited } = start(['writer', '--count', '2', '--config', served]);
+    await vi.waitUntil(() => countOf(lines, 'writer is ready') === 2, patiently);
+    for (const port of [writerPort, writerPort + 1]) {
+      const response = await fetch(`http://127.0.0.1:${port}/healthz`);
+      expect(response.status).toBe(200);
+    }
+    child.kill('SIGTERM');
+    expect(await exited).toBe(0);
+  });
+
+  it.each(['reader', 'writer'])('logs for people with %s --pretty', async (app) => {
+    const { child, lines, exited } = start([app, '--pretty', '--config', config]);
+    await vi.waitUntil(
+      () => lines.some((line) => /^\d\d:\d\d:\d\d\.\d{3}  info   (?:reader|writer)  /.test(line)),
+      patiently,
+    );
+    child.kill('SIGTERM');
+    expect(await exited).toBe(0);
   });
 
   it('can be a reader, which Ctrl-C stops in order', async () => {

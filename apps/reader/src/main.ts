@@ -12,9 +12,10 @@ import {
 import { runReader } from './reader.js';
 import type { ReaderRole } from './source-reader.js';
 
-const usage = `Usage: reader [--config afterimage.yaml] [--source name …]
+const usage = `Usage: reader [--config afterimage.yaml] [--source name …] [--pretty]
 
-Reads change streams from MaxScale into the queue. --source (may be repeated) reads only that source.
+Reads change streams from MaxScale into the queue. --source (may be repeated) reads only that source; --pretty logs
+for people instead of JSON.
 `;
 
 function fail(message: string): never {
@@ -22,12 +23,19 @@ function fail(message: string): never {
   process.exit(exitCodes.usage);
 }
 
-function readArguments(): { config: string | undefined; source: string[] | undefined } {
+interface Arguments {
+  readonly config: string | undefined;
+  readonly source: string[] | undefined;
+  readonly pretty: boolean;
+}
+
+function readArguments(): Arguments {
   try {
     const { values } = parseArgs({
       options: {
         config: { type: 'string' },
         source: { type: 'string', multiple: true },
+        pretty: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h' },
       },
     });
@@ -35,7 +43,7 @@ function readArguments(): { config: string | undefined; source: string[] | undef
       process.stdout.write(usage);
       process.exit(exitCodes.ok);
     }
-    return { config: values.config, source: values.source };
+    return { config: values.config, source: values.source, pretty: values.pretty };
   } catch (error) {
     return fail(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`);
   }
@@ -50,14 +58,14 @@ function readConfig(path: string | undefined): ReturnType<typeof loadConfig> {
   }
 }
 
-const { config: path, source } = readArguments();
+const { config: path, source, pretty } = readArguments();
 const config = readConfig(path);
 const sources = source ?? Object.keys(config.sources);
 const unknown = sources.filter((name) => !Object.hasOwn(config.sources, name));
 if (unknown.length > 0)
   fail(`no such source in the configuration: ${unknown.map((name) => JSON.stringify(name)).join(', ')}`);
 
-const logger = createLogger({ name: 'reader', level: config.service.logLevel });
+const logger = createLogger({ name: 'reader', level: config.service.logLevel, pretty });
 
 await runService({
   name: 'reader',

@@ -1,13 +1,32 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util';
-import { createLogger, exitCodeOf, loadConfig, redactUrl, resolveConfigPath, runService } from '@afterimage/service';
+import {
+  createLogger,
+  exitCodeOf,
+  loadConfig,
+  redactUrl,
+  resolveConfigPath,
+  runService,
+  withPortOffset,
+} from '@afterimage/service';
 import { runWriter } from './writer.js';
 
-const { values } = parseArgs({ options: { config: { type: 'string' }, pretty: { type: 'boolean', default: false } } });
+/** `--port-offset n`: of several writers on one machine, the one that serves on `service.writerPort` + n. */
+function readArguments() {
+  const { values } = parseArgs({
+    options: {
+      config: { type: 'string' },
+      pretty: { type: 'boolean', default: false },
+      'port-offset': { type: 'string', default: '0' },
+    },
+  });
+  return { path: values.config, pretty: values.pretty, portOffset: Number.parseInt(values['port-offset'], 10) };
+}
 
 try {
-  const config = loadConfig(resolveConfigPath(values.config));
-  const logger = createLogger({ name: 'writer', level: config.service.logLevel, pretty: values.pretty });
+  const { path, pretty, portOffset } = readArguments();
+  const config = withPortOffset(loadConfig(resolveConfigPath(path)), portOffset);
+  const logger = createLogger({ name: 'writer', level: config.service.logLevel, pretty });
   await runService({ name: 'writer', logger, main: (signal, scope) => runWriter(config, logger, { signal, scope }) });
 } catch (error) {
   process.stderr.write(`${redactUrl(error instanceof Error ? error.message : String(error))}\n`);

@@ -151,7 +151,12 @@ const serviceConfig = z.strictObject({
     .max(65535)
     .optional()
     .describe('port of /healthz, /readyz and /metrics of the reader; absent = none, 0 = any free one'),
-  writerPort: z.int().min(0).max(65535).optional().describe('the same of the writer'),
+  writerPort: z
+    .int()
+    .min(0)
+    .max(65535)
+    .optional()
+    .describe('the same of the writer; `writer --count` gives each further one the next port'),
 });
 
 export const configSchema = z.strictObject({

@@ -78,6 +78,14 @@ export function parseConfig(text: string, path: string, env: Environment): Confi
   return result.data;
 }
 
+/** The configuration of one of several writers on a machine, each of which needs a port of its own. */
+export function withPortOffset(config: Config, offset: number): Config {
+  const { service } = config;
+  const { writerPort } = service;
+  if (writerPort === undefined || writerPort === 0) return config;
+  return { ...config, service: { ...service, writerPort: writerPort + offset } };
+}
+
 function readConfigFile(path: string): string {
   try {
     return readFileSync(path, 'utf8');

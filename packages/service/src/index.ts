@@ -6,6 +6,7 @@ export {
   loadConfig,
   parseConfig,
   resolveConfigPath,
+  withPortOffset,
 } from './config.js';
 export { type ConfigProblem, sourcePasswordVariable } from './config-problems.js';
 export { renderConfigReference } from './config-reference.js';

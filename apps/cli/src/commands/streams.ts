@@ -27,7 +27,7 @@ export function createStreamsCommand(): Command {
       s.table,
       s.mirror ?? '',
       s.history ?? '',
-      s.key?.join(', ') ?? '',
+      s.mirror === null ? '' : (s.key?.join(', ') ?? 'none: whole row'),
       s.remark,
       s.id ?? '',
     ]);
