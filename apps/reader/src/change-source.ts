@@ -33,6 +33,8 @@ export interface ResumePoint {
   readonly position: Position;
   readonly gtid: string;
   readonly fileVersion: number;
+  /** Source time of the youngest event up to here, where it is known: Unix seconds. */
+  readonly sourceTime?: number;
 }
 
 /**

@@ -59,7 +59,9 @@ export function sealBatch(start: ReadPoint, cut: CutBatch, options: EnvelopeOpti
     enqueuedAt: options.now,
     events: events.map((event) => event.raw).join('\n'),
   };
-  const end = { resume: { position: after, gtid, fileVersion }, ordinal: start.ordinal + BigInt(events.length) };
+  const sourceTime = Math.max(start.resume?.sourceTime ?? 0, last.timestamp);
+  const resume = { position: after, gtid, fileVersion, sourceTime };
+  const end = { resume, ordinal: start.ordinal + BigInt(events.length) };
   return { batch, end };
 }
 

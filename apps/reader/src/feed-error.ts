@@ -3,6 +3,9 @@ export const feedErrorAdvice = {
   /** The event that was applied last is not in the source any more, and newer ones are: some in between may be missing. */
   LOST_POSITION:
     'The source no longer has the last applied event, so changes may be missing. If its files or binlogs can be restored, restore them; otherwise copy the table anew and reset its offset. The reader looks again by itself.',
+  /** Events that should be old are young: the source began anew (RESET MASTER, another server), and its GTIDs went back. */
+  SOURCE_RESET:
+    'The source has begun a new history: its GTIDs went back. Mixing two histories would be wrong, so nothing of it is applied. Point the reader at the right source, or copy the table anew and reset its offset. The reader looks again by itself.',
   /** Rows came without the schema line that must stand before them. */
   SCHEMA_MISSING: 'MaxScale sent rows without their columns. The reader connects again; if it stays, restart MaxScale.',
   /** A row has other columns than the schema line before it; avrorouter misses an ALTER right after a restart. */

@@ -10,7 +10,8 @@ import {
 import { fingerprintOf } from '@afterimage/change-events';
 import type { Change, ChangeSource, FeedRequest, StreamSchema } from './change-source.js';
 import { FeedError } from './feed-error.js';
-import { PositionTracker } from './position-tracker.js';
+import { PositionTracker, type Verdict } from './position-tracker.js';
+import { ResetDetector } from './reset-detector.js';
 import { nextResume, type ResumeEvent, type ResumeState, startResume, type Way } from './resume-plan.js';
 import { nextWithin, silence } from './waiting.js';
 
@@ -41,6 +42,7 @@ class MaxScaleFeed {
   readonly #options: MaxScaleOptions;
   readonly #request: FeedRequest;
   readonly #tracker: PositionTracker;
+  readonly #resets: ResetDetector;
   #state: ResumeState;
   /** Of this connection; undefined until its first schema line. */
   #schema: StreamSchema | undefined;
@@ -52,6 +54,7 @@ class MaxScaleFeed {
     this.#options = options;
     this.#request = request;
     this.#tracker = new PositionTracker(request.after);
+    this.#resets = new ResetDetector(request.after?.sourceTime);
     this.#state = startResume(request.after);
   }
 
@@ -149,9 +152,7 @@ class MaxScaleFeed {
       else this.#failure = new FeedError('SCHEMA_MISSING', 'a row came before any schema line');
       return;
     }
-    const searching = this.#state.kind !== 'streaming';
-    const verdict = this.#tracker.judge(row, searching);
-    if (searching) this.#advance(verdict);
+    const verdict = this.#judge(row);
     if (this.#state.kind === 'lost') {
       this.#failure = new FeedError(
         'LOST_POSITION',
@@ -159,6 +160,23 @@ class MaxScaleFeed {
       );
     }
     if (this.#state.kind === 'streaming' && verdict === 'new') this.#deliver(row, this.#schema, changes);
+  }
+
+  /** What the row is to this stream; moves the planner on while it looks for its place. */
+  #judge(row: RowEvent): Verdict | 'foreign' {
+    const searching = this.#state.kind !== 'streaming';
+    const verdict = this.#tracker.judge(row, searching);
+    if (verdict !== 'covered') this.#resets.accept(row.timestamp);
+    else if (this.#resets.isFromAnotherHistory(row.timestamp)) {
+      const { domain, serverId, sequence, eventNumber } = row;
+      this.#failure = new FeedError(
+        'SOURCE_RESET',
+        `event ${domain}-${serverId}-${sequence}:${eventNumber} lies before the position, but is younger than all that was applied`,
+      );
+      return 'foreign';
+    }
+    if (searching) this.#advance(verdict);
+    return verdict;
   }
 
   #deliver(row: RowEvent, schema: StreamSchema, changes: Change[]): void {

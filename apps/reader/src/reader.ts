@@ -2,13 +2,20 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { ConnectOptions } from '@afterimage/cdc-protocol';
 import { createQueueConnection, prepareQueue, type QueueConnection } from '@afterimage/queue';
-import { type Config, createBackoff, type Logger, type Registry, sleep, type SourceConfig } from '@afterimage/service';
+import {
+  type Config,
+  createBackoff,
+  type Logger,
+  type Registry,
+  resolveTables,
+  sleep,
+  type SourceConfig,
+} from '@afterimage/service';
 import pg from 'pg';
 import { createMaxScaleSource } from './maxscale-source.js';
 import { createReaderMetrics } from './metrics.js';
 import { followProgress } from './progress.js';
 import { type ReaderRole, readSource } from './source-reader.js';
-import { listTables } from './table-list.js';
 import { createErrorLog, logTrouble } from './trouble.js';
 
 export interface ReaderOptions {
@@ -56,7 +63,7 @@ export async function runReader(options: ReaderOptions): Promise<void> {
         return readSource({
           name,
           source: createMaxScaleSource({ connection, ...source.timeouts }),
-          tables: listSourceTables(source, log),
+          tables: resolveTables(name, source),
           postgresUrl: config.postgres.url,
           instance: `${hostname()}:${process.pid}`,
           pool,
@@ -92,12 +99,6 @@ async function prepareWhenReachable(queue: QueueConnection, logger: Logger, sign
     }
   }
   return false;
-}
-
-function listSourceTables(source: SourceConfig, logger: Logger): ReturnType<typeof listTables>['tables'] {
-  const { tables, emptyPatterns } = listTables(source);
-  for (const pattern of emptyPatterns) logger.warn({ pattern }, 'pattern matches none of knownTables');
-  return tables;
 }
 
 /** Throws when a certificate file cannot be read. */

@@ -1,19 +1,18 @@
 import { setMaxListeners } from 'node:events';
 import type { QueueConnection } from '@afterimage/queue';
-import { acquireReaderLock, type ReaderLock, registerStreams } from '@afterimage/replica';
+import { acquireReaderLock, type ReaderLock, registerStreams, type TableRegistration } from '@afterimage/replica';
 import { createBackoff, type Logger, sleep } from '@afterimage/service';
 import type { Pool } from 'pg';
 import type { ChangeSource } from './change-source.js';
 import type { ReaderMetrics } from './metrics.js';
 import type { Progress } from './progress.js';
 import { readStream, type StreamLimits } from './stream-reader.js';
-import type { TableName } from './table-list.js';
 import { createErrorLog, logTrouble } from './trouble.js';
 
 export interface SourceReaderOptions {
   readonly name: string;
   readonly source: ChangeSource;
-  readonly tables: readonly TableName[];
+  readonly tables: readonly TableRegistration[];
   readonly postgresUrl: string;
   /** Who this is, for people. */
   readonly instance: string;

@@ -310,7 +310,7 @@ class StreamReader {
     const { code, message } = describeTrouble(error);
     metrics.errors.inc({ ...this.#labels, code });
     this.#quietly = false;
-    if (code === 'LOST_POSITION') {
+    if (code === 'LOST_POSITION' || code === 'SOURCE_RESET') {
       if (this.#report.set('halted', code, message)) logger.error({ code }, message);
       await this.#waitForRecheck();
       return;
@@ -345,5 +345,6 @@ function toResumePoint(offset: Offset | undefined): ResumePoint | null {
   const [event] = position.values();
   // Without a checkpoint any domain's last event serves as the one to look for.
   const gtid = offset.checkpointGtid ?? (event === undefined ? '' : formatGtid(event));
-  return { position, gtid, fileVersion: offset.fileVersion ?? 1 };
+  const sourceTime = offset.sourceTime === null ? {} : { sourceTime: offset.sourceTime.getTime() / 1000 };
+  return { position, gtid, fileVersion: offset.fileVersion ?? 1, ...sourceTime };
 }

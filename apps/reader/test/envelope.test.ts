@@ -54,7 +54,7 @@ describe('sealing a batch', () => {
       epoch: '2',
     });
     expect(end).toEqual({
-      resume: { position: parsePosition(batch.last), gtid: '7-1-5', fileVersion: 4 },
+      resume: { position: parsePosition(batch.last), gtid: '7-1-5', fileVersion: 4, sourceTime: 200 },
       ordinal: 45n,
     });
     expect(coversAll(parsePosition(batch.last), parsePosition(batch.previous))).toBe(true);

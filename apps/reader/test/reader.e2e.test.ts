@@ -155,6 +155,22 @@ describe.each(queueBackends())('the reader', ({ backend, redisUrl, missing }) =>
       expect(writer.batches[0]?.firstOrdinal).toBe('8');
     });
 
+    it('halts with SOURCE_RESET, queueing nothing, when the source has begun a new history', async () => {
+      const early = Date.UTC(2026, 0, 1) / 1000;
+      table.create(columns);
+      table.append(inserted({ id: 1, note: 'a' }), { gtid: '0-1-100', timestamp: early });
+      rig.start({ timeouts: { resumeMs: 100 } });
+      const writer = await rig.write();
+      await expect.poll(() => writer.lines.length, wait).toBe(1);
+      // A repetition is as old as what it repeats, a new history is not.
+      table.append(inserted({ id: 1, note: 'a' }), { gtid: '0-1-99', timestamp: early });
+      table.append(inserted({ id: 2, note: 'b' }), { gtid: '0-1-101', timestamp: early + 60 });
+      await expect.poll(() => writer.lines.length, wait).toBe(2);
+      table.append(inserted({ id: 1, note: 'another' }), { gtid: '0-1-5', timestamp: early + 3600 });
+      await expect.poll(() => rig.state(), wait).toBe('halted SOURCE_RESET');
+      expect(writer.lines).toHaveLength(2);
+    });
+
     it('tells that it looks for its place when the source is behind it, and goes on when the place comes', async () => {
       table.create(columns);
       table.append(inserted({ id: 1, note: 'a' }), { gtid: '0-1-1' });

@@ -64,6 +64,7 @@ describe('registered streams', () => {
       position: '0-1-5:2',
       checkpointGtid: null,
       fileVersion: null,
+      sourceTime: null,
       ordinal: 12n,
       schemaVersion: 0,
     });

@@ -71,6 +71,8 @@ export interface Offset {
   readonly position: string;
   readonly checkpointGtid: string | null;
   readonly fileVersion: number | null;
+  /** Source time of the newest applied event. */
+  readonly sourceTime: Date | null;
   /** Ordinal of the last applied event, 0 before the first. */
   readonly ordinal: bigint;
   readonly schemaVersion: number;
@@ -89,6 +91,7 @@ export async function readOffsets(
       position: offsets.position,
       checkpointGtid: offsets.checkpointGtid,
       fileVersion: offsets.fileVersion,
+      sourceTime: offsets.sourceTime,
       ordinal: offsets.ordinal,
       schemaVersion: offsets.schemaVersion,
     })
