@@ -23,12 +23,14 @@ export interface EndToEndOptions {
   readonly mix: Mix;
   readonly queue: { readonly backend: 'redis' | 'postgres'; readonly url?: string };
   readonly writers: number;
+  /** Folder for a CPU profile of reader and writers each. */
+  readonly profileDir?: string;
 }
 
 const local = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 /** Backlog at a fake MaxScale (a process of its own) to final state in PostgreSQL, through reader, queue and writers. */
-export async function benchEndToEnd({ url, mix, queue, writers }: EndToEndOptions): Promise<EndToEnd> {
+export async function benchEndToEnd({ url, mix, queue, writers, profileDir }: EndToEndOptions): Promise<EndToEnd> {
   await migrate(url);
   const folder = await mkdtemp(join(tmpdir(), 'afterimage-bench-'));
   const children: ChildProcess[] = [];
@@ -51,11 +53,11 @@ export async function benchEndToEnd({ url, mix, queue, writers }: EndToEndOption
     };
     const configPath = join(folder, 'afterimage.yaml');
     await writeFile(configPath, JSON.stringify(config));
+    const profile = profileDir === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profileDir];
+    const app = (name: string) => start([...profile, local(`../../apps/${name}/dist/main.js`), '--config', configPath]);
     const begun = performance.now();
-    const reader = start([local('../../apps/reader/dist/main.js'), '--config', configPath]);
-    const writerProcesses = Array.from({ length: writers }, () =>
-      start([local('../../apps/writer/dist/main.js'), '--config', configPath]),
-    );
+    const reader = app('reader');
+    const writerProcesses = Array.from({ length: writers }, () => app('writer'));
     for (const child of children) child.stdout?.pipe(process.stderr);
     await waitUntilApplied(pool, eventsOf(mix), children);
     const result = measured(eventsOf(mix), (performance.now() - begun) / 1000);

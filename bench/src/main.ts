@@ -14,6 +14,8 @@ const { values } = parseArgs({
     events: { type: 'string', default: '1000000' },
     batch: { type: 'string', default: '2000' },
     writers: { type: 'string', default: '1' },
+    /** Folder for CPU profiles of reader and writers. */
+    profile: { type: 'string' },
   },
 });
 
@@ -26,6 +28,7 @@ function mixOf(events: number): Mix {
 
 const mix = mixOf(Number(values.events));
 const writers = Number(values.writers);
+const profiling = values.profile === undefined ? {} : { profileDir: values.profile };
 // Durable as in production: fsync and synchronous_commit stay on.
 const postgres = await startPostgres({ settings: { shared_buffers: '512MB', max_wal_size: '4GB' } });
 const redis = await startRedis();
@@ -45,6 +48,7 @@ try {
     mix,
     queue: { backend: 'postgres' },
     writers,
+    ...profiling,
   });
   const onRedis =
     redis === null
@@ -54,6 +58,7 @@ try {
           mix,
           queue: { backend: 'redis', url: redis.url },
           writers,
+          ...profiling,
         });
   const ratio = (end: { eventsPerSecond: number }) => Number((end.eventsPerSecond / direct.eventsPerSecond).toFixed(2));
   const result = {
