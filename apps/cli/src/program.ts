@@ -20,7 +20,7 @@ Exit codes:
   0  done
   1  error: the last line says what and what to do
   2  wrong command line or configuration
-  3  the check found a difference, or a stream is degraded or halted`;
+  3  the check found a difference, or a stream is degraded or stands`;
 
 function readVersion(): string {
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {

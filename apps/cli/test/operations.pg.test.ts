@@ -1,6 +1,7 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { configuredSettings, createApplier, registerStreams } from '@afterimage/replica';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { acquireReaderLock, configuredSettings, createApplier, registerStreams } from '@afterimage/replica';
 import { parseConfig } from '@afterimage/service';
+import pg from 'pg';
 import { stringify } from 'yaml';
 // @boundaries-ignore batches are scripted as the package's own tests do
 // @boundaries-ignore the harness that all tests share
@@ -25,6 +26,18 @@ async function json<T>(database: Pick<TestDatabase, 'url'>, ...args: string[]): 
   const { stdout, stderr } = await afterimage(database, ...args, '--json');
   expect(stderr).toBe('');
   return JSON.parse(stdout) as T;
+}
+
+/** What PostgreSQL sees of a running reader and writer. */
+async function playProcesses(database: TestDatabase): Promise<void> {
+  const { url } = database;
+  const lock = await acquireReaderLock({ url, source: 'main', instance: 'test', signal: new AbortController().signal });
+  const writer = new pg.Client({ connectionString: url, application_name: 'afterimage-writer' });
+  await writer.connect();
+  onTestFinished(async () => {
+    await lock.release();
+    await writer.end();
+  });
 }
 
 describe('a database', () => {
@@ -138,14 +151,33 @@ describe('a stream with changes', () => {
     });
     const text = await afterimage(database, 'status', '--sample', '0.1');
     expect(text.code).toBe(3);
-    expect(text.stdout).toMatch(/^shop\.orders +degraded +idle +7 +0 .* 0-1-5:2$/m);
+    expect(text.stdout).toMatch(/^shop\.orders +degraded +stopped +7 +0 .* 0-1-5:2$/m);
     expect(text.stdout).toContain('shop.orders: writer degraded (DEAD_LETTERS)');
   });
 
+  it('is shown as standing while no reader and no writer run, whatever they left behind', async () => {
+    await database.pool.query(`UPDATE afterimage.streams SET reader_state = 'streaming'`);
+    const { code, stdout } = await afterimage(database, 'status', '--sample', '0.1');
+    expect(code).toBe(3);
+    expect(stdout).toMatch(/^shop\.orders +degraded +stopped /m);
+    expect(stdout).toContain('source main: no reader is running; start one: afterimage reader');
+    expect(stdout).toContain('no writer is running; start one: afterimage writer');
+  });
+
+  it('is shown as removed when its table is not configured any more', async () => {
+    const config = folder.write(configFor(database.url, { 'shop.carts': null }));
+    const { code, stdout } = await runCli(['status', '--sample', '0.1', '--config', config]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^shop\.orders +degraded +removed /m);
+    expect(stdout).toContain('shop.orders: not in the configuration any more: nothing is read or applied');
+  });
+
   it('has a lag while its reader does not stream, and none when all is applied', async () => {
+    await playProcesses(database);
     const lag = async () =>
       (await json<{ streams: { lagSeconds: number }[] }>(database, 'status', '--sample', '0.1')).streams[0]?.lagSeconds;
     const yearSeconds = 365 * 24 * 3600;
+    await database.pool.query(`UPDATE afterimage.streams SET reader_state = 'retrying'`);
     expect(await lag()).toBeGreaterThan(yearSeconds);
     await database.pool.query(`UPDATE afterimage.streams SET reader_state = 'streaming'`);
     expect(await lag()).toBe(0);
@@ -227,6 +259,7 @@ describe('a stream with changes', () => {
     expect(applied.code).toBe(0);
     expect(applied.stdout).toMatch(new RegExp(`^${id} +applied`, 'm'));
 
+    await playProcesses(database);
     expect((await afterimage(database, 'status', '--sample', '0.1')).code).toBe(0);
     expect((await afterimage(database, 'dead-letter', 'list')).stdout).toBe('no dead letters\n');
     expect(await json(database, 'dead-letter', 'discard', '--all')).toEqual({ discarded: 0 });

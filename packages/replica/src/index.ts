@@ -8,6 +8,7 @@ export { describeError, type HaltCode, isTransient, sqlState } from './errors.js
 export { quoteName, quoteTable, type ReplicaNames, replicaNames, type TableName } from './names.js';
 export * from './operations/dead-letters.js';
 export * from './operations/history.js';
+export { type Presence, readPresence } from './operations/presence.js';
 export * from './operations/rebuild.js';
 export * from './operations/status.js';
 export * from './operations/streams.js';

@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type QueueConnection } from '@afterimage/queue';
-import { readStatus, type StreamStatus } from '@afterimage/replica';
+import { configuredSettings, readPresence, readStatus, type StreamStatus } from '@afterimage/replica';
 import { exitCodes } from '@afterimage/service';
 import { Command, InvalidArgumentError } from 'commander';
 import type { Pool } from 'pg';
@@ -8,6 +7,7 @@ import { withDatabase } from '../database.js';
 import { formatCount, formatSeconds, printJson, renderTable, toPrintable } from '../output.js';
 import { type CommonOptions, readConfig, withCommonOptions } from '../options.js';
 import { connectQueue, readQueueDepths } from '../queues.js';
+import { describeReport, hasTrouble, makeReport, type Sample, type StatusReport } from '../stream-report.js';
 
 interface StatusOptions extends CommonOptions {
   readonly sample: number;
@@ -23,10 +23,13 @@ export function createStatusCommand(): Command {
     .option('--json', 'JSON for scripts');
   const texts = {
     example: 'afterimage status\nafterimage status --json | jq ".streams[].lagSeconds"',
-    codes: ', 3 a stream is degraded or halted',
+    codes: ', 3 a stream is degraded or stands',
   };
   return withCommonOptions(command, texts).action(async (options: StatusOptions) => {
     const config = readConfig(options);
+    const sources = Object.keys(config.sources);
+    const settingsOf = configuredSettings(config);
+    const isConfigured = (stream: StreamStatus): boolean => settingsOf(stream) !== undefined;
     const connection = await connectQueue(config);
     try {
       await withDatabase(config, async (pool) => {
@@ -34,7 +37,9 @@ export function createStatusCommand(): Command {
         do {
           await delay(options.sample * 1000);
           const second = await sampleStatus(pool);
-          const report = await makeReport(first, second, connection);
+          const presence = await readPresence(pool, sources);
+          const queue = await readQueueDepths(connection, second.streams);
+          const report = makeReport({ first, second, presence, queue, sources, isConfigured });
           show(report, options);
           first = second;
         } while (options.watch === true);
@@ -51,76 +56,21 @@ function parseSeconds(text: string): number {
   return seconds;
 }
 
-interface Sample {
-  readonly takenAt: number;
-  readonly streams: readonly StreamStatus[];
-}
-
 async function sampleStatus(pool: Pool): Promise<Sample> {
   return { streams: await readStatus(pool), takenAt: Date.now() };
 }
 
-interface StreamReport extends Omit<StreamStatus, 'applyDelay'> {
-  readonly queuedBatches: number | null;
-  readonly eventsPerSecond: number;
-  /** How far the mirror may be behind its source. Null before the first event. */
-  readonly lagSeconds: number | null;
-}
-
-interface Report {
-  readonly streams: readonly StreamReport[];
-  readonly queueProblem: string | null;
-}
-
-async function makeReport(first: Sample, second: Sample, connection: QueueConnection): Promise<Report> {
-  const queue = await readQueueDepths(connection, second.streams);
-  const before = new Map(first.streams.map((stream) => [stream.id, stream]));
-  const seconds = Math.max(0.001, (second.takenAt - first.takenAt) / 1000);
-  const streams = second.streams.map(({ applyDelay, ...stream }) => {
-    const applied = Number(BigInt(stream.ordinal) - BigInt(before.get(stream.id)?.ordinal ?? stream.ordinal));
-    const queued = queue.depths.get(stream.id);
-    const eventsPerSecond = Math.round((applied / seconds) * 10) / 10;
-    const lagSeconds = lagOf(stream, { applyDelay, queued, eventsPerSecond, at: second.takenAt });
-    return { ...stream, queuedBatches: queued ?? null, eventsPerSecond, lagSeconds };
-  });
-  return { streams, queueProblem: queue.problem };
-}
-
-interface LagCircumstances {
-  readonly applyDelay: number | null;
-  readonly queued: number | undefined;
-  readonly eventsPerSecond: number;
-  readonly at: number;
-}
-
-/**
- * How far the mirror may be behind. While batches wait, or the reader does not stream, it is at least as old as the
- * newest applied event; while events flow, their own delay; else nothing is known to be missing.
- */
-function lagOf(
-  stream: Pick<StreamStatus, 'sourceTime' | 'readerState'>,
-  circumstances: LagCircumstances,
-): number | null {
-  const { applyDelay, queued, eventsPerSecond, at } = circumstances;
-  if (stream.sourceTime === null || applyDelay === null) return null;
-  const isBehind = (queued ?? 0) > 0 || !['streaming', 'waiting'].includes(stream.readerState);
-  const age = (at - stream.sourceTime.getTime()) / 1000;
-  const lag = isBehind ? age : eventsPerSecond > 0 ? applyDelay : 0;
-  return Math.max(0, Math.round(lag * 10) / 10);
-}
-
-function show(report: Report, { json = false, watch = false }: StatusOptions): void {
+function show(report: StatusReport, { json = false, watch = false }: StatusOptions): void {
   if (json) printJson(report);
   else {
     if (watch && process.stdout.isTTY) process.stdout.write('\u001B[2J\u001B[H');
     printReport(report);
   }
-  if (report.streams.some(({ state, readerState }) => state !== 'active' || readerState === 'halted')) {
-    process.exitCode = exitCodes.difference;
-  }
+  if (hasTrouble(report)) process.exitCode = exitCodes.difference;
 }
 
-function printReport({ streams, queueProblem }: Report): void {
+function printReport(report: StatusReport): void {
+  const { streams } = report;
   if (streams.length === 0) {
     console.log('no streams yet: the reader registers them when it starts (`afterimage reader`)');
     return;
@@ -151,24 +101,6 @@ function printReport({ streams, queueProblem }: Report): void {
     s.position === '' ? 'start' : s.position,
   ]);
   console.log(renderTable(columns, rows));
-  const remarks = [
-    ...streams.flatMap(describeTrouble),
-    ...(queueProblem === null ? [] : [`the queue cannot be read: ${queueProblem}`]),
-  ];
+  const remarks = describeReport(report);
   if (remarks.length > 0) console.log(`\n${remarks.map(toPrintable).join('\n')}`);
-}
-
-function describeTrouble(stream: StreamReport): string[] {
-  const name = `${stream.database}.${stream.table}`;
-  const lines: string[] = [];
-  if (stream.state !== 'active')
-    lines.push(`${name}: writer ${stream.state} (${stream.stateCode ?? 'no code'}): ${stream.stateMessage ?? ''}`);
-  if (stream.readerCode !== null)
-    lines.push(`${name}: reader ${stream.readerState} (${stream.readerCode}): ${stream.readerMessage ?? ''}`);
-  for (const { column, reason, values } of stream.unreliable) {
-    lines.push(
-      `${name}.${column} is unreliable: ${reason}${values > 0 ? ` (${formatCount(values)} values so far)` : ''}`,
-    );
-  }
-  return lines;
 }

@@ -1,0 +1,143 @@
+import type { Presence, StreamStatus } from '@afterimage/replica';
+import { formatCount } from './output.js';
+import type { QueueDepths } from './queues.js';
+
+export interface Sample {
+  readonly takenAt: number;
+  readonly streams: readonly StreamStatus[];
+}
+
+export interface StreamReport extends Omit<StreamStatus, 'applyDelay'> {
+  /** As the reader left it; `stopped` when none runs, `removed` when the table is not configured any more. */
+  readonly readerState: string;
+  readonly queuedBatches: number | null;
+  readonly eventsPerSecond: number;
+  /** How far the mirror may be behind its source. Null before the first event. */
+  readonly lagSeconds: number | null;
+}
+
+export interface StatusReport {
+  readonly streams: readonly StreamReport[];
+  /** Configured sources that no reader reads. */
+  readonly unreadSources: readonly string[];
+  readonly hasWriters: boolean;
+  readonly queueProblem: string | null;
+}
+
+export interface StatusReadings {
+  readonly first: Sample;
+  readonly second: Sample;
+  readonly presence: Presence;
+  readonly queue: QueueDepths;
+  readonly sources: readonly string[];
+  readonly isConfigured: (stream: StreamStatus) => boolean;
+}
+
+/** Puts together what two readings of the control tables, the queue and the running processes say. */
+export function makeReport(readings: StatusReadings): StatusReport {
+  const { first, second, presence, queue, sources, isConfigured } = readings;
+  const before = new Map(first.streams.map((stream) => [stream.id, stream]));
+  const seconds = Math.max(0.001, (second.takenAt - first.takenAt) / 1000);
+  const streams = second.streams.map((status): StreamReport => {
+    const { applyDelay, ...stream } = status;
+    const applied = Number(BigInt(stream.ordinal) - BigInt(before.get(stream.id)?.ordinal ?? stream.ordinal));
+    const queued = queue.depths.get(stream.id);
+    const eventsPerSecond = Math.round((applied / seconds) * 10) / 10;
+    const reader = readerOf(status, isConfigured(status), presence);
+    const circumstances = { applyDelay, queued, eventsPerSecond, at: second.takenAt };
+    const lagSeconds = lagOf({ ...stream, ...reader }, circumstances);
+    return { ...stream, ...reader, queuedBatches: queued ?? null, eventsPerSecond, lagSeconds };
+  });
+  return {
+    streams,
+    unreadSources: sources.filter((source) => !presence.readSources.has(source)),
+    hasWriters: presence.hasWriters,
+    queueProblem: queue.problem,
+  };
+}
+
+/** What a reader wrote of a stream is true only while one runs. */
+function readerOf(
+  { source, readerState, readerCode, readerMessage }: StreamStatus,
+  isConfigured: boolean,
+  { readSources }: Presence,
+): Pick<StreamReport, 'readerState' | 'readerCode' | 'readerMessage'> {
+  if (!isConfigured) return { readerState: 'removed', readerCode: null, readerMessage: null };
+  if (!readSources.has(source)) return { readerState: 'stopped', readerCode: null, readerMessage: null };
+  return { readerState, readerCode, readerMessage };
+}
+
+interface LagCircumstances {
+  readonly applyDelay: number | null;
+  readonly queued: number | undefined;
+  readonly eventsPerSecond: number;
+  readonly at: number;
+}
+
+/**
+ * How far the mirror may be behind. While batches wait, or the reader does not stream, it is at least as old as the
+ * newest applied event; while events flow, their own delay; else nothing is known to be missing.
+ */
+function lagOf(
+  stream: Pick<StreamReport, 'sourceTime' | 'readerState'>,
+  { applyDelay, queued, eventsPerSecond, at }: LagCircumstances,
+): number | null {
+  if (stream.sourceTime === null || applyDelay === null) return null;
+  const isBehind = (queued ?? 0) > 0 || !['streaming', 'waiting'].includes(stream.readerState);
+  const age = (at - stream.sourceTime.getTime()) / 1000;
+  const lag = isBehind ? age : eventsPerSecond > 0 ? applyDelay : 0;
+  return Math.max(0, Math.round(lag * 10) / 10);
+}
+
+/** How long a reader may try again before a stream counts as standing: MaxScale takes up to a minute to restart. */
+const patienceMs = 120_000;
+
+/** Whether somebody should look: a stream is degraded or stands. Streams of removed tables do not count. */
+export function hasTrouble({ streams, unreadSources, hasWriters }: StatusReport, now = Date.now()): boolean {
+  const configured = streams.filter(({ readerState }) => readerState !== 'removed');
+  if (configured.length === 0) return false;
+  if (unreadSources.length > 0 || !hasWriters) return true;
+  return configured.some(({ state, readerState, readerSince }) => {
+    const isStuck = readerState === 'retrying' && now - readerSince.getTime() > patienceMs;
+    return state !== 'active' || readerState === 'halted' || isStuck;
+  });
+}
+
+/** What a person should know besides the numbers, one line each; streams in the same trouble share a line. */
+export function describeReport(report: StatusReport): string[] {
+  const shared = new Map<string, string[]>();
+  for (const stream of report.streams) {
+    for (const text of describeTrouble(stream)) shared.set(text, [...(shared.get(text) ?? []), nameOf(stream)]);
+  }
+  return [
+    ...report.unreadSources.map((source) => `source ${source}: no reader is running; start one: afterimage reader`),
+    ...(report.hasWriters || report.streams.length === 0 ? [] : ['no writer is running; start one: afterimage writer']),
+    ...[...shared].map(([text, names]) => `${listNames(names)}: ${text}`),
+    ...report.streams.flatMap(describeColumns),
+    ...(report.queueProblem === null ? [] : [`the queue cannot be read: ${report.queueProblem}`]),
+  ];
+}
+
+function nameOf({ database, table }: StreamReport): string {
+  return `${database}.${table}`;
+}
+
+function listNames(names: readonly string[]): string {
+  return names.length <= 4 ? names.join(', ') : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`;
+}
+
+function describeTrouble(stream: StreamReport): string[] {
+  const { state, stateCode, stateMessage, readerState, readerCode, readerMessage } = stream;
+  return [
+    ...(state === 'active' ? [] : [`writer ${state} (${stateCode ?? 'no code'}): ${stateMessage ?? ''}`]),
+    ...(readerCode === null ? [] : [`reader ${readerState} (${readerCode}): ${readerMessage ?? ''}`]),
+    ...(readerState === 'removed' ? ['not in the configuration any more: nothing is read or applied'] : []),
+  ];
+}
+
+function describeColumns(stream: StreamReport): string[] {
+  return stream.unreliable.map(
+    ({ column, reason, values }) =>
+      `${nameOf(stream)}.${column} is unreliable: ${reason}${values > 0 ? ` (${formatCount(values)} values so far)` : ''}`,
+  );
+}
