@@ -76,6 +76,30 @@ describe('a schema change', () => {
     );
   });
 
+  test('shows every column that was dropped under a name of its own, whatever its name was', async () => {
+    const applier = applierWith();
+    const int = (name: string) => field(name, 'int', 'int');
+    const long = 'y'.repeat(63);
+    const through = [[int('x'), int('a')], [int('x')], [int('a')], [], [int('a')], [], [int(long)], [], [int(long)]];
+    for (const [i, columns] of through.entries()) {
+      const batch = source
+        .alter([id, ...columns])
+        .transaction(['insert', i, 10 * i + 1, 10 * i + 2])
+        .cut();
+      expect(await applier.apply(batch)).toMatchObject({ kind: 'applied' });
+    }
+    const { fields } = await database.pool.query('SELECT * FROM shop_history.orders');
+    const names = fields.map((f) => f.name).slice(7);
+    expect(names).toEqual(['id', long, expect.stringMatching(/^y+~.*\$7$/), 'a', 'a$1', 'a$1$']);
+    expect(await rows('SELECT a, a$1, a$1$ FROM shop_history.orders ORDER BY stream_ordinal LIMIT 5')).toEqual([
+      [null, 1, 2],
+      [null, 11, null],
+      [null, 21, null],
+      [null, null, null],
+      [41, null, null],
+    ]);
+  });
+
   test('keeps the values of a column that was renamed', async () => {
     const applier = applierWith();
     await applier.apply(source.transaction(['insert', 1, 'a', 10]).cut());

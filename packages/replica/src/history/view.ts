@@ -1,5 +1,5 @@
 import type { StoredColumn } from '../control/tables.js';
-import { type ReplicaNames, quoteLiteral, quoteName, quoteTable } from '../names.js';
+import { type ReplicaNames, fitName, quoteLiteral, quoteName, quoteTable } from '../names.js';
 import { viewExpression } from '../schema/cast.js';
 import { historyRowColumns } from './segment.js';
 
@@ -14,16 +14,18 @@ export interface VersionColumns {
 interface ViewColumn {
   readonly name: string;
   readonly origin: string;
-  readonly type: string;
+  readonly postgresType: string;
+  readonly sourceType: string;
 }
 
 /**
  * The view's columns: those of the newest version in its order and types, then those that were dropped, under
- * the last name and type they had. A dropped column whose name is in use again is shown as `name$<version it came with>`.
+ * the last name and type they had. A dropped column whose name is in use again is shown as `name$<version it came with>`,
+ * with another `$` for each of that name too.
  */
 function viewColumns(versions: readonly VersionColumns[]): ViewColumn[] {
   const newest = versions.at(-1)?.columns ?? [];
-  const columns = newest.map((c): ViewColumn => ({ name: c.history, origin: c.origin, type: c.postgresType }));
+  const columns = newest.map((c): ViewColumn => ({ ...c, name: c.history }));
   const taken = new Set(columns.map((column) => column.name));
   const seen = new Set(columns.map((column) => column.origin));
   for (const version of versions.toReversed()) {
@@ -31,16 +33,20 @@ function viewColumns(versions: readonly VersionColumns[]): ViewColumn[] {
       if (seen.has(column.origin)) continue;
       seen.add(column.origin);
       const since = column.origin.slice(column.origin.lastIndexOf('@') + 1);
-      const name = taken.has(column.history) ? `${column.history}$${since}` : column.history;
+      let name = column.history;
+      for (let suffix = `$${since}`; taken.has(name); suffix += '$') name = fitName(column.history, suffix);
       taken.add(name);
-      columns.push({ name, origin: column.origin, type: column.postgresType });
+      columns.push({ ...column, name });
     }
   }
   return columns;
 }
 
-/** SELECT over all segments under the newest types; a column that a segment lacks is NULL there. */
-export function historyQuery(versions: readonly VersionColumns[]): string {
+/**
+ * SELECT over all segments under the newest types; a column that a segment lacks is NULL there. `timeZone` is that of
+ * the MaxScale host, for a column that was a DATETIME once and is a TIMESTAMP now, or the reverse.
+ */
+export function historyQuery(versions: readonly VersionColumns[], timeZone: string): string {
   const columns = viewColumns(versions);
   const meta = historyRowColumns.map(([name]) => quoteName(name)).join(', ');
   const segments = new Map<string, VersionColumns>();
@@ -48,11 +54,13 @@ export function historyQuery(versions: readonly VersionColumns[]): string {
   return [...segments.values()]
     .map(({ segment, columns: own }) => {
       const byOrigin = new Map(own.map((column) => [column.origin, column]));
-      const values = columns.map(({ name, origin, type }) => {
-        const column = byOrigin.get(origin);
+      const values = columns.map((newest) => {
+        const column = byOrigin.get(newest.origin);
         const value =
-          column === undefined ? `NULL::${type}` : viewExpression(quoteName(column.history), column.postgresType, type);
-        return `${value} AS ${quoteName(name)}`;
+          column === undefined
+            ? `NULL::${newest.postgresType}`
+            : viewExpression(quoteName(column.history), column, newest, timeZone);
+        return `${value} AS ${quoteName(newest.name)}`;
       });
       return `SELECT ${[meta, ...values].join(', ')} FROM ${segment}`;
     })

@@ -70,11 +70,9 @@ async function createMissing(
 
 async function compare(
   client: ClientBase,
-  { names, version }: CurrentReplica,
+  current: CurrentReplica,
 ): Promise<Pick<RebuildResult, 'rows' | 'missing' | 'extra'>> {
-  const columns = version.columns.map((column) => quoteName(column.mirror)).join(', ');
-  const mirror = `SELECT ${columns} FROM ${quoteTable(names.mirror)}`;
-  const rebuilt = `SELECT ${columns} FROM rebuilt`;
+  const { mirror, rebuilt } = comparable(current);
   const { rows } = await client.query<{ rows: string; missing: string; extra: string }>(
     `SELECT (SELECT count(*) FROM rebuilt) AS rows,
             (SELECT count(*) FROM (${rebuilt} EXCEPT ALL ${mirror}) AS m) AS missing,
@@ -84,12 +82,23 @@ async function compare(
   return { rows: Number(counts?.rows), missing: Number(counts?.missing), extra: Number(counts?.extra) };
 }
 
+/** Mirror and rebuilt rows, each value as what PostgreSQL can compare: types without equality (json) as their text. */
+function comparable({ names, version, target }: CurrentReplica): { mirror: string; rebuilt: string } {
+  const values = version.columns
+    .map(({ mirror }, i) => {
+      const ref = quoteName(mirror);
+      return target.columns[i]?.mapping.identity === true ? ref : `${ref}::text AS ${ref}`;
+    })
+    .join(', ');
+  return { mirror: `SELECT ${values} FROM ${quoteTable(names.mirror)}`, rebuilt: `SELECT ${values} FROM rebuilt` };
+}
+
 /** The differences as events: what is too much goes first, what is missing comes after it. */
-function differences({ names, version }: CurrentReplica): string {
-  const columns = version.columns.map((column) => quoteName(column.mirror)).join(', ');
-  const values = version.columns.map((column, i) => `${quoteName(column.mirror)} AS v${i}`).join(', ');
-  const mirror = `SELECT ${columns} FROM ${quoteTable(names.mirror)}`;
-  const rebuilt = `SELECT ${columns} FROM rebuilt`;
+function differences(current: CurrentReplica): string {
+  const values = current.version.columns
+    .map(({ mirror, postgresType }, i) => `${quoteName(mirror)}::${postgresType} AS v${i}`)
+    .join(', ');
+  const { mirror, rebuilt } = comparable(current);
   return (
     `SELECT 'delete'::afterimage.operation AS event_type, 0 AS stream_ordinal, ${values} FROM (${mirror} EXCEPT ALL ${rebuilt}) AS e ` +
     `UNION ALL SELECT 'insert', 1, ${values} FROM (${rebuilt} EXCEPT ALL ${mirror}) AS m`

@@ -77,7 +77,10 @@ async function changeSchema(client: ClientBase, change: SchemaChange): Promise<S
   const recreated = changes.some(({ kind }) => kind === 'recreate');
   await recordVersion(client, change, next, { steps, recreated });
   await recordUnreliable(client, batch.stream.id, next);
-  if (isNewShape) await replaceView(client, names, await loadVersions(client, batch.stream.id));
+  if (isNewShape) {
+    const query = historyQuery(await loadVersions(client, batch.stream.id), settings.types.timeZone);
+    await replaceView(client, names, query);
+  }
   for (const statement of asOfStatements({ names, columns: next.columns, key: next.key }))
     await client.query(statement);
   if (recreated) await markTruncate(client, change, next.segment);
@@ -184,9 +187,8 @@ async function recordUnreliable(client: ClientBase, streamId: string, { columns 
 }
 
 /** A view can take new columns at its end in place; anything else needs a new one, with the grants of the old. */
-async function replaceView(client: ClientBase, names: ReplicaNames, versions: readonly SchemaVersion[]): Promise<void> {
+async function replaceView(client: ClientBase, names: ReplicaNames, query: string): Promise<void> {
   const view = quoteTable(names.history);
-  const query = historyQuery(versions);
   await client.query('SAVEPOINT replace_view');
   try {
     await client.query(`CREATE OR REPLACE VIEW ${view} AS ${query}`);

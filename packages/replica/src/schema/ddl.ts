@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg';
 import type { SchemaStep, StoredColumn } from '../control/tables.js';
 import { sqlState } from '../errors.js';
 import { type ReplicaNames, fitName, quoteName, quoteTable } from '../names.js';
-import { castExpression } from './cast.js';
+import { castExpression, textOf } from './cast.js';
 import { type Change, describeChange } from './plan.js';
 import type { TargetColumn } from './target.js';
 
@@ -88,10 +88,16 @@ function identityStatement({ names, columns }: MirrorDdl, key: readonly string[]
   return `ALTER TABLE ${mirror} ADD CONSTRAINT ${quoteName(keyName(names))} PRIMARY KEY (${key.map(quoteName).join(', ')})`;
 }
 
-/** An immutable hash of a whole row, the same expression in the index and in the statements that look rows up. */
+/** The index expression is kept in one row of pg_index, which holds no more than some 300 columns. */
+const hashedColumns = 100;
+
+/**
+ * An immutable hash of a whole row (of its first 100 columns), the same expression in the index and in the statements
+ * that look rows up, which compare the rest themselves.
+ */
 export function rowHash(table: string, columns: readonly Pick<TargetColumn, 'mirror' | 'mapping'>[]): string {
   const prefix = table === '' ? '' : `${table}.`;
-  const values = columns.map((c) => identityOf(prefix + quoteName(c.mirror), c));
+  const values = columns.slice(0, hashedColumns).map((c) => identityOf(prefix + quoteName(c.mirror), c));
   return `hash_record_extended(ROW(${values.join(', ')}), 0)`;
 }
 
@@ -108,7 +114,9 @@ async function retype(
   const ref = quoteName(change.to.mirror);
   const alter = (type: string, using: string) =>
     `ALTER TABLE ${quoteTable(ddl.names.mirror)} ALTER COLUMN ${ref} TYPE ${type} USING ${using}`;
-  const statement = alter(change.to.mappedType, castExpression(ref, change.from, change.to, ddl.timeZone));
+  const { mappedType, sourceType } = change.to;
+  const target = { postgresType: mappedType, sourceType };
+  const statement = alter(mappedType, castExpression(ref, change.from, target, ddl.timeZone));
   await client.query('SAVEPOINT retype');
   try {
     await client.query(statement);
@@ -118,7 +126,7 @@ async function retype(
     // 22: a value does not fit; 42846, 42804: there is no such cast. All else is for the operator.
     if (!/^22|^42846$|^42804$/.test(sqlState(error) ?? '')) throw error;
     await client.query('ROLLBACK TO SAVEPOINT retype');
-    const widen = alter('text', `${ref}::text`);
+    const widen = alter('text', textOf(ref, change.from, ddl.timeZone));
     await client.query(widen);
     const detail = `${change.from.postgresType} → text, because an existing value does not fit ${change.to.mappedType}`;
     return { steps: [{ kind: 'widen', column: change.to.name, detail, statement: widen }], widened: true };

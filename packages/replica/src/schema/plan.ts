@@ -51,11 +51,13 @@ export function planSchemaChange(current: CurrentSchema | null, target: TargetSc
     ...adds.map((column) => ({ kind: 'add' as const, column })),
   ];
   const rekeyed = changesKey(current, target, renames) || recreated;
-  // A key is taken off before its columns go, and a whole-row index is built over the new columns.
+  const reordered = changes.length === 0 && isReordered(current.columns, target.columns);
+  if (reordered) changes.push({ kind: 'reorder' });
+  // A key is taken off before its columns go, and a whole-row index is built over the new columns in their new order.
   if (rekeyed || (target.key === null && changes.length > 0)) {
     return [{ kind: 'unkey', key: current.key }, ...changes, { kind: 'rekey', key: target.key }];
   }
-  return changes.length === 0 && isReordered(current.columns, target.columns) ? [{ kind: 'reorder' }] : changes;
+  return changes;
 }
 
 type Rename = Extract<Change, { kind: 'rename' }>;

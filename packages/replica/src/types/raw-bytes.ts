@@ -28,3 +28,9 @@ function encodeText(ref: string, nul: string | null): string {
 export function toBytes(ref: string, nul: string | null, isHex: string = isHexOfBytes(ref)): string {
   return `CASE WHEN ${isHex} THEN decode(${ref}, 'hex') ELSE ${encodeText(ref, nul)} END`;
 }
+
+/** SQL text of bytes, as MaxScale would print them in a text column: what they say in UTF-8, else their hex. Never fails. */
+export function bytesAsText(ref: string): string {
+  const hex = `encode(${ref}, 'hex')`;
+  return `CASE WHEN ${hex} ~ '^${UTF8_IN_HEX}*$' AND ${hex} !~ '^(?:..)*00' THEN convert_from(${ref}, 'UTF8') ELSE ${hex} END`;
+}
