@@ -93,10 +93,13 @@ function lagOf(
 const patienceMs = 120_000;
 
 /** Whether somebody should look: a stream is degraded or stands. Streams of removed tables do not count. */
-export function hasTrouble({ streams, unreadSources, hasWriters }: StatusReport, now = Date.now()): boolean {
+export function hasTrouble(
+  { streams, unreadSources, hasWriters, queueProblem }: StatusReport,
+  now = Date.now(),
+): boolean {
   const configured = streams.filter(({ readerState }) => readerState !== 'removed');
   if (configured.length === 0) return false;
-  if (unreadSources.length > 0 || !hasWriters) return true;
+  if (unreadSources.length > 0 || !hasWriters || queueProblem !== null) return true;
   return configured.some(({ state, readerState, readerSince }) => {
     const isStuck = readerState === 'retrying' && now - readerSince.getTime() > patienceMs;
     return state !== 'active' || readerState === 'halted' || isStuck;

@@ -1,3 +1,4 @@
+import { rootError } from '@afterimage/replica';
 import type { Logger } from '@afterimage/service';
 
 /** An error as `afterimage status` shows it: a code to decide on and a text that says what to do. */
@@ -8,7 +9,7 @@ export interface Trouble {
 
 /** Works for every error that has a `code`, and an `advice` where there is one: those of sources, queues and pg. */
 export function describeTrouble(error: unknown): Trouble {
-  const { code, message, advice } = (error ?? {}) as { code?: unknown; message?: unknown; advice?: unknown };
+  const { code, message, advice } = (rootError(error) ?? {}) as { code?: unknown; message?: unknown; advice?: unknown };
   const text = typeof message === 'string' && message !== '' ? message : String(error);
   return {
     code: typeof code === 'string' && code !== '' ? code : 'UNEXPECTED',

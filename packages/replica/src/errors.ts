@@ -1,3 +1,4 @@
+import { DrizzleQueryError } from 'drizzle-orm';
 import pg from 'pg';
 
 /** Why a stream stands still until the operator acts. Each code's comment says what to do. */
@@ -99,9 +100,16 @@ export function isRowRefused(error: unknown): boolean {
   return state !== undefined && /^(22|23|54)|^P0001$|^44000$|^AFI01$/.test(state);
 }
 
+/** The error that says why: drizzle's tells the query, and a connection tried at several addresses has one for each. */
+export function rootError(error: unknown): unknown {
+  if (error instanceof DrizzleQueryError && error.cause !== undefined) return rootError(error.cause);
+  return error instanceof AggregateError && error.message === '' ? rootError(error.errors[0]) : error;
+}
+
 /** What an operator needs of a PostgreSQL error, in one line; row values are left to the dead letter. */
 export function describeError(error: unknown): string {
-  const state = sqlState(error);
-  const message = error instanceof Error ? error.message : String(error);
+  const root = rootError(error);
+  const state = sqlState(root);
+  const message = root instanceof Error ? root.message : String(root);
   return state === undefined ? message : `${message} (SQLSTATE ${state})`;
 }

@@ -4,7 +4,7 @@ export * from './control/reader-lock.js';
 export * from './control/streams.js';
 export { type Applier, createApplier, type NewSchema, type Outcome } from './apply/applier.js';
 export { configuredSettings } from './configured-settings.js';
-export { describeError, type HaltCode, isTransient, sqlState } from './errors.js';
+export { describeError, type HaltCode, isTransient, rootError, sqlState } from './errors.js';
 export { quoteName, quoteTable, type ReplicaNames, replicaNames, type TableName } from './names.js';
 export * from './operations/dead-letters.js';
 export * from './operations/history.js';
