@@ -233,24 +233,6 @@ describe('a schema change', () => {
     expect(await applier.apply(batch)).toMatchObject({ kind: 'applied' });
     expect(await rows('SELECT state FROM afterimage.streams')).toEqual([['active']]);
   });
-
-  test('keeps the grants on the history view', async () => {
-    const applier = applierWith();
-    await database.pool.query(
-      `DO $$ BEGIN CREATE ROLE afterimage_auditor; EXCEPTION WHEN duplicate_object THEN END $$`,
-    );
-    await applier.apply(source.transaction(['insert', 1, 'a', 10]).cut());
-    await database.pool.query('GRANT SELECT ON shop_history.orders TO afterimage_auditor');
-    await applier.apply(
-      source
-        .alter([id, state, field('amount', 'bigint', 'long')])
-        .transaction(['insert', 2, 'b', 1])
-        .cut(),
-    );
-    expect(await rows(`SELECT has_table_privilege('afterimage_auditor', 'shop_history.orders', 'SELECT')`)).toEqual([
-      [true],
-    ]);
-  });
 });
 
 describe('the configuration', () => {

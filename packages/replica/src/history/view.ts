@@ -1,6 +1,7 @@
 import type { StoredColumn } from '../control/tables.js';
-import { type ReplicaNames, fitName, quoteLiteral, quoteName, quoteTable } from '../names.js';
+import { type ReplicaNames, type TableName, fitName, quoteLiteral, quoteName, quoteTable } from '../names.js';
 import { viewExpression } from '../schema/cast.js';
+import type { Replaceable } from './replaceable.js';
 import { historyRowColumns } from './segment.js';
 
 /** A schema version as the history view needs it. */
@@ -43,10 +44,15 @@ function viewColumns(versions: readonly VersionColumns[]): ViewColumn[] {
 }
 
 /**
- * SELECT over all segments under the newest types; a column that a segment lacks is NULL there. `timeZone` is that of
+ * The view over all segments under the newest types; a column that a segment lacks is NULL there. `timeZone` is that of
  * the MaxScale host, for a column that was a DATETIME once and is a TIMESTAMP now, or the reverse.
  */
-export function historyQuery(versions: readonly VersionColumns[], timeZone: string): string {
+export function historyView(names: ReplicaNames, versions: readonly VersionColumns[], timeZone: string): Replaceable {
+  const name = quoteTable(names.history);
+  return { kind: 'VIEW', name, definition: `VIEW ${name} AS ${historyQuery(versions, timeZone)}` };
+}
+
+function historyQuery(versions: readonly VersionColumns[], timeZone: string): string {
   const columns = viewColumns(versions);
   const meta = historyRowColumns.map(([name]) => quoteName(name)).join(', ');
   const segments = new Map<string, VersionColumns>();
@@ -113,16 +119,17 @@ function byGtid(history: string): (row: string) => string {
   return (row) => `${row}.stream_ordinal <= ${last}`;
 }
 
-/** Statements that (re)create the as-of functions under the newest columns. */
-export function asOfStatements(options: AsOfOptions): string[] {
+/** The as-of functions under the newest columns. */
+export function asOfFunctions(options: AsOfOptions): Replaceable[] {
   const { names, columns } = options;
   const result = columns.map((c) => `${quoteName(c.mirror)} ${c.postgresType}`).join(', ');
-  const create = (name: string, argument: string, query: string) => [
-    `DROP FUNCTION IF EXISTS ${name}(${argument})`,
-    `CREATE FUNCTION ${name}(${argument}) RETURNS TABLE (${result}) LANGUAGE sql STABLE AS ${quoteLiteral(query)}`,
-  ];
+  const define = (table: TableName, argument: string, query: string): Replaceable => {
+    const name = `${quoteTable(table)}(${argument})`;
+    const definition = `FUNCTION ${name} RETURNS TABLE (${result}) LANGUAGE sql STABLE AS ${quoteLiteral(query)}`;
+    return { kind: 'FUNCTION', name, definition };
+  };
   return [
-    ...create(quoteTable(names.asOf), 'timestamptz', asOfQuery(options, byTime)),
-    ...create(quoteTable(names.asOfGtid), 'text', asOfQuery(options, byGtid(quoteTable(names.history)))),
+    define(names.asOf, 'timestamptz', asOfQuery(options, byTime)),
+    define(names.asOfGtid, 'text', asOfQuery(options, byGtid(quoteTable(names.history)))),
   ];
 }

@@ -3,7 +3,8 @@ import type { Batch } from '@afterimage/change-events';
 import type { SchemaStep, StoredColumn } from '../control/tables.js';
 import { StreamHalted, describeError, isTransient, sqlState } from '../errors.js';
 import { createSegmentStatements, historyRowColumns } from '../history/segment.js';
-import { asOfStatements, historyQuery } from '../history/view.js';
+import { createOrReplace } from '../history/replaceable.js';
+import { asOfFunctions, historyView } from '../history/view.js';
 import { type ReplicaNames, quoteName, quoteTable, segmentName } from '../names.js';
 import type { TableSettings } from '../settings.js';
 import { createSchema, makeChange, storeColumns } from './ddl.js';
@@ -78,11 +79,11 @@ async function changeSchema(client: ClientBase, change: SchemaChange): Promise<S
   await recordVersion(client, change, next, { steps, recreated });
   await recordUnreliable(client, batch.stream.id, next);
   if (isNewShape) {
-    const query = historyQuery(await loadVersions(client, batch.stream.id), settings.types.timeZone);
-    await replaceView(client, names, query);
+    const versions = await loadVersions(client, batch.stream.id);
+    await createOrReplace(client, historyView(names, versions, settings.types.timeZone));
   }
-  for (const statement of asOfStatements({ names, columns: next.columns, key: next.key }))
-    await client.query(statement);
+  for (const asOf of asOfFunctions({ names, columns: next.columns, key: next.key }))
+    await createOrReplace(client, asOf);
   if (recreated) await markTruncate(client, change, next.segment);
   return next;
 }
@@ -184,27 +185,6 @@ async function recordUnreliable(client: ClientBase, streamId: string, { columns 
      ON CONFLICT (stream_id, column_name) DO UPDATE SET reason = excluded.reason`,
     [streamId, unreliable.map((column) => column.name), unreliable.map((column) => column.unreliable)],
   );
-}
-
-/** A view can take new columns at its end in place; anything else needs a new one, with the grants of the old. */
-async function replaceView(client: ClientBase, names: ReplicaNames, query: string): Promise<void> {
-  const view = quoteTable(names.history);
-  await client.query('SAVEPOINT replace_view');
-  try {
-    await client.query(`CREATE OR REPLACE VIEW ${view} AS ${query}`);
-    await client.query('RELEASE SAVEPOINT replace_view');
-  } catch (error) {
-    if (sqlState(error) !== '42P16') throw error; // invalid_table_definition: columns would change
-    await client.query('ROLLBACK TO SAVEPOINT replace_view');
-    const { rows } = await client.query<{ grant: string }>(
-      `SELECT format('GRANT %s ON %s TO %s', privilege_type, c.oid::regclass, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END) AS grant
-       FROM pg_class c, aclexplode(c.relacl) WHERE c.oid = $1::regclass AND grantee <> c.relowner`,
-      [view],
-    );
-    await client.query(`DROP VIEW ${view}`);
-    await client.query(`CREATE VIEW ${view} AS ${query}`);
-    for (const { grant } of rows) await client.query(grant);
-  }
 }
 
 /** A history row that says: all rows from before are gone. */
