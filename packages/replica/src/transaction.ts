@@ -1,4 +1,4 @@
-import type { Pool, PoolClient } from 'pg';
+import type { ClientBase, Pool, PoolClient } from 'pg';
 
 /**
  * Lends `work` a connection. One that broke while it was lent is not given back to the pool; that it broke shows in
@@ -37,4 +37,15 @@ export async function inTransaction<T>(pool: Pool, work: (client: PoolClient) =>
       throw error;
     }
   });
+}
+
+/**
+ * Values have the same text until the transaction ends, whatever role, database and pool say. A writer's pool sets this
+ * for all its connections.
+ */
+export async function fixTextForms(client: ClientBase): Promise<void> {
+  const forms = { datestyle: 'ISO', timezone: 'UTC', intervalstyle: 'postgres', extra_float_digits: '1' };
+  await client.query(`SELECT set_config(name, value, true) FROM json_each_text($1) AS s(name, value)`, [
+    JSON.stringify(forms),
+  ]);
 }

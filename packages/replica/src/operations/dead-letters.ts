@@ -6,12 +6,13 @@ import type { StreamRecord } from '../control/streams.js';
 import { describeError, isRowRefused, sqlState } from '../errors.js';
 import { quoteName, quoteTable } from '../names.js';
 import { applySchemaChange, isInForce } from '../schema/change.js';
+import { identityOf, rowHash } from '../schema/ddl.js';
 import { targetSchema } from '../schema/target.js';
 import { type SchemaVersion, loadVersion } from '../schema/versions.js';
 import type { TableSettingsProvider } from '../settings.js';
 import { recordState } from '../apply/offset.js';
 import { type CurrentReplica, loadCurrent } from './current.js';
-import { inTransaction } from '../transaction.js';
+import { fixTextForms, inTransaction } from '../transaction.js';
 
 export interface DeadLetter {
   readonly id: string;
@@ -122,6 +123,7 @@ export async function retryDeadLetter(pool: Pool, options: RetryOptions): Promis
 }
 
 async function retry(client: ClientBase, { stream, settingsOf, id }: RetryOptions): Promise<RetryResult> {
+  await fixTextForms(client);
   const locked = await loadCurrent(client, { stream, settingsOf, lock: true });
   const { rows } = await client.query<DeadLetter>(
     `${selectLetters} WHERE d.id = $1 AND d.stream_id = $2 AND d.state = 'pending' FOR UPDATE OF d`,
@@ -193,21 +195,62 @@ async function refreshMirror(
   count: number,
 ): Promise<boolean> {
   const { names, version, target } = current;
+  const last = ordinal + BigInt(count) - 1n;
+  const range = `stream_ordinal BETWEEN ${ordinal} AND ${last}`;
+  const events = version.key === null ? wholeRowDifferences(current, range) : keyedEvents(current, range);
+  const newest = `SELECT max(e.stream_ordinal) AS newest FROM (${events}) AS e`;
+  const { rows } = await client.query<{ newest: string | null }>(newest);
+  await client.query(mirrorStatement({ names, version, columns: target.columns }, events));
+  const decisive = rows[0]?.newest ?? null;
+  return decisive === null || BigInt(decisive) > last;
+}
+
+/** Only what came after the last time the table was emptied counts. */
+function isAlive(history: string): string {
+  return `h.event_type <> 'truncate' AND h.stream_ordinal > (SELECT coalesce(max(stream_ordinal), 0) FROM ${history} WHERE event_type = 'truncate')`;
+}
+
+/** All events of the keys that the events in `range` touch. */
+function keyedEvents({ names, version }: CurrentReplica, range: string): string {
   const history = quoteTable(names.history);
   const values = version.columns.map((column, i) => `h.${quoteName(column.history)} AS v${i}`).join(', ');
-  const between = `stream_ordinal BETWEEN ${ordinal} AND ${ordinal + BigInt(count) - 1n}`;
-  const alive = `h.stream_ordinal > (SELECT coalesce(max(stream_ordinal), 0) FROM ${history} WHERE event_type = 'truncate')`;
-  const touched =
-    version.key === null
-      ? `h.${between}`
-      : `(${keyList(version, 'h')}) IN (SELECT ${keyList(version, 't')} FROM ${history} t WHERE t.${between})`;
-  const events = `SELECT h.event_type, h.stream_ordinal, ${values} FROM ${history} h WHERE ${touched} AND ${alive}`;
-  await client.query(mirrorStatement({ names, version, columns: target.columns }, events));
-  if (version.key === null) return false;
-  const { rows } = await client.query<{ newest: string | null }>(
-    `SELECT max(e.stream_ordinal) AS newest FROM (${events}) AS e`,
+  return (
+    `SELECT h.event_type, h.stream_ordinal, ${values} FROM ${history} h WHERE ${isAlive(history)} ` +
+    `AND (${keyList(version, 'h')}) IN (SELECT ${keyList(version, 't')} FROM ${history} t WHERE t.${range})`
   );
-  return BigInt(rows[0]?.newest ?? '0') >= ordinal + BigInt(count);
+}
+
+/**
+ * For each row that the events in `range` put or take: as many inserts or deletes as it takes for the mirror to have it
+ * as often as history says. An event that came later may have missed a row that is there only now.
+ */
+function wholeRowDifferences({ names, version, target }: CurrentReplica, range: string): string {
+  const history = quoteTable(names.history);
+  const touched = version.columns.map((column, i) => `h.${quoteName(column.history)} AS v${i}`).join(', ');
+  const asTouched = target.columns.map((column, i) => ({ ...column, mirror: `v${i}` }));
+  const values = asTouched.map(({ mirror }) => mirror).join(', ');
+  const row = (table: string, columns: readonly string[]) =>
+    `ROW(${target.columns.map((column, i) => identityOf(`${table}.${quoteName(columns[i] ?? '')}`, column)).join(', ')})`;
+  const touchedRow = row(
+    't',
+    asTouched.map(({ mirror }) => mirror),
+  );
+  const inHistory = row(
+    'h',
+    version.columns.map((column) => column.history),
+  );
+  const inMirror = row(
+    'm',
+    version.columns.map((column) => column.mirror),
+  );
+  const sign = `CASE WHEN h.event_type IN ('insert', 'update_after', 'read') THEN 1 ELSE -1 END`;
+  const wanted = `SELECT greatest(coalesce(sum(${sign}), 0), 0) FROM ${history} h WHERE ${isAlive(history)} AND ${inHistory} IS NOT DISTINCT FROM ${touchedRow}`;
+  const there = `SELECT count(*) FROM ${quoteTable(names.mirror)} m WHERE ${rowHash('m', target.columns)} = ${rowHash('t', asTouched)} AND ${inMirror} IS NOT DISTINCT FROM ${touchedRow}`;
+  return (
+    `SELECT CASE WHEN wanted > there THEN 'insert' ELSE 'delete' END::afterimage.operation AS event_type, 0 AS stream_ordinal, ${values} ` +
+    `FROM (SELECT t.*, (${wanted}) AS wanted, (${there}) AS there ` +
+    `FROM (SELECT DISTINCT ${touched} FROM ${history} h WHERE h.${range} AND ${isAlive(history)}) AS t) AS d, generate_series(1, abs(wanted - there))`
+  );
 }
 
 function keyList(version: SchemaVersion, row: string): string {

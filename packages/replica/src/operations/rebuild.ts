@@ -6,7 +6,7 @@ import { quoteName, quoteTable } from '../names.js';
 import { createSchema, makeChange } from '../schema/ddl.js';
 import type { TableSettingsProvider } from '../settings.js';
 import { type CurrentReplica, loadCurrent } from './current.js';
-import { inTransaction } from '../transaction.js';
+import { fixTextForms, inTransaction } from '../transaction.js';
 
 export interface RebuildOptions {
   readonly stream: StreamRecord;
@@ -34,6 +34,7 @@ export interface RebuildResult {
  */
 export async function rebuild(pool: Pool, { stream, settingsOf, apply }: RebuildOptions): Promise<RebuildResult> {
   return inTransaction(pool, async (client) => {
+    await fixTextForms(client);
     const current = await loadCurrent(client, { stream, settingsOf, lock: true });
     const created = await createMissing(client, current, apply);
     const { names, version } = current;
