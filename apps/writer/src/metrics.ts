@@ -51,8 +51,10 @@ export function createWriterMetrics(registry: Registry): WriterMetrics {
     observe({ source, database, table }, outcome, { seconds, lagSeconds }) {
       const labels = { source, database, table };
       batches.inc({ ...labels, outcome: outcome.kind });
-      halted.set(labels, outcome.kind === 'halted' ? 1 : 0);
+      // A batch behind the one that stands is a gap: that says nothing about the stream.
+      if (outcome.kind === 'halted') halted.set(labels, 1);
       if (outcome.kind !== 'applied') return;
+      halted.set(labels, 0);
       events.inc(labels, outcome.events);
       refused.inc(labels, outcome.refused);
       missing.inc(labels, outcome.missing);

@@ -1,4 +1,3 @@
-import { Pool } from 'pg';
 import { createQueueConnection, prepareQueue } from '@afterimage/queue';
 import { configuredSettings, createApplier, describeError } from '@afterimage/replica';
 import {
@@ -6,28 +5,15 @@ import {
   type Logger,
   type ServiceScope,
   createBackoff,
+  createQuietLog,
   createRegistry,
   sleep,
   startHttp,
 } from '@afterimage/service';
 import { createWriterMetrics } from './metrics.js';
 import { consumePartitions } from './partitions.js';
+import { createWriterPool } from './postgres-pool.js';
 import { createBatchProcessor } from './process-batch.js';
-
-/** Connections are told who they are, and to be dead soon when the network is. */
-function createWriterPool(config: Config, logger: Logger): Pool {
-  const pool = new Pool({
-    connectionString: config.postgres.url,
-    max: config.writer.connections,
-    application_name: 'afterimage-writer',
-    keepAlive: true,
-    connectionTimeoutMillis: 10_000,
-    // Values enter and leave as text in these, whatever the role's settings are.
-    options: '-c datestyle=ISO -c timezone=UTC -c intervalstyle=postgres -c lock_timeout=10s -c extra_float_digits=1',
-  });
-  pool.on('error', (error) => logger.warn({ error: describeError(error) }, 'idle PostgreSQL connection lost'));
-  return pool;
-}
 
 /** Runs a writer until `signal` aborts: queue batches in, PostgreSQL transactions out. */
 export async function runWriter(
@@ -35,13 +21,14 @@ export async function runWriter(
   logger: Logger,
   { signal, scope }: { signal: AbortSignal; scope: ServiceScope },
 ): Promise<void> {
-  const pool = createWriterPool(config, logger);
+  const { url } = config.postgres;
+  const pool = createWriterPool({ url, connections: config.writer.connections, logger });
   scope.onClose('PostgreSQL', () => pool.end());
   const queue = createQueueConnection({
     backend: config.queue.backend,
     url: config.queue.url ?? config.postgres.url,
     prefix: config.queue.prefix,
-    onError: (error) => logger.warn({ error: describeError(error) }, 'queue connection trouble'),
+    onError: (error) => warn('queue connection trouble', error),
   });
   scope.onClose('queue', () => queue.close());
   const settingsOf = configuredSettings(config);
@@ -74,7 +61,7 @@ export async function runWriter(
           );
           return { kind: 'retry', inMs: 30_000 };
         },
-        onError: (error) => logger.warn({ error: describeError(error) }, 'queue trouble'),
+        onError: (error) => warn('queue trouble', error),
       },
     },
     signal,

@@ -111,5 +111,14 @@ test('a stream that stands is logged once, with its code, and seen in the metric
   expect(await processBatch(batch, never)).toEqual({ kind: 'retry', inMs: 5_000 });
   expect(await processBatch(batch, never)).toEqual({ kind: 'retry', inMs: 5_000 });
   expect(log.filter((line) => line.includes('MIRROR_CHANGED'))).toHaveLength(1);
-  expect(await registry.metrics()).toMatch(/^afterimage_writer_halted\{.*table="orders".*\} 1$/m);
+  const behind = source.transaction(['insert', 3, 'c', 3]).cut();
+  expect(await processBatch(behind, never)).toEqual({ kind: 'retry', inMs: 200 });
+  const halted = async (value: number) =>
+    expect(await registry.metrics()).toMatch(
+      new RegExp(`^afterimage_writer_halted\\{.*table="orders".*\\} ${value}$`, 'm'),
+    );
+  await halted(1);
+  await database.pool.query('CREATE TABLE shop.orders (id int PRIMARY KEY, state text, amount int)');
+  expect(await processBatch(batch, never)).toEqual({ kind: 'done' });
+  await halted(0);
 });

@@ -1,0 +1,36 @@
+import { Pool } from 'pg';
+import { describeError } from '@afterimage/replica';
+import type { Logger } from '@afterimage/service';
+
+/** What an operator may set otherwise, in the URL. A batch that a role's time-out always ends would never be applied. */
+const limits = '-c lock_timeout=10s -c statement_timeout=0';
+/** Values enter and leave as text in these, whatever the settings of role, database and URL are. */
+const textForms = '-c datestyle=ISO -c timezone=UTC -c intervalstyle=postgres -c extra_float_digits=1';
+
+export interface WriterPoolOptions {
+  readonly url: string;
+  /** How many batches may be applied at once. */
+  readonly connections: number;
+  readonly logger: Logger;
+}
+
+/** Connections are told who they are, and to be dead soon when the network is. */
+export function createWriterPool({ url, connections, logger }: WriterPoolOptions): Pool {
+  const pool = new Pool({
+    connectionString: withOptions(url),
+    max: connections,
+    application_name: 'afterimage-writer',
+    keepAlive: true,
+    connectionTimeoutMillis: 10_000,
+  });
+  pool.on('error', (error) => logger.warn({ error: describeError(error) }, 'idle PostgreSQL connection lost'));
+  return pool;
+}
+
+/** pg lets `options` in the URL replace those of the pool, so they are joined there; the last of two settings counts. */
+function withOptions(url: string): string {
+  const parsed = new URL(url);
+  const own = parsed.searchParams.get('options') ?? '';
+  parsed.searchParams.set('options', [limits, own, textForms].filter((part) => part !== '').join(' '));
+  return parsed.href;
+}
