@@ -56,8 +56,11 @@ const transientStates = new Set([
   '57P01', // admin_shutdown
   '57P02', // crash_shutdown
   '57P03', // cannot_connect_now
+  '57P05', // idle_session_timeout
   '25006', // read_only_sql_transaction: a standby not promoted yet
   '25P03', // idle_in_transaction_session_timeout
+  '25P04', // transaction_timeout
+  '58030', // io_error
   'XX000', // internal_error: often a broken backend; the retry tells
 ]);
 
@@ -80,8 +83,13 @@ const socketCodes = new Set([
   'ETIMEDOUT',
   'ENOTFOUND',
   'EAI_AGAIN',
+  'ECONNABORTED',
   'EHOSTUNREACH',
+  'EHOSTDOWN',
   'ENETUNREACH',
+  'ENETDOWN',
+  'EADDRNOTAVAIL',
+  'EMFILE',
   'ENOENT',
 ]);
 
@@ -94,10 +102,13 @@ function isConnectionError(error: Error): boolean {
   );
 }
 
-/** Whether the cause is in the row: bad value (22), constraint (23), over a limit such as index row size (54). */
+/**
+ * Whether the cause is in the row: bad value (22), constraint (23), over a limit such as index row size (54000). The rest
+ * of class 54 (too many columns) would refuse every row alike.
+ */
 export function isRowRefused(error: unknown): boolean {
   const state = sqlState(error);
-  return state !== undefined && /^(22|23|54)|^P0001$|^44000$|^AFI01$/.test(state);
+  return state !== undefined && /^(22|23)|^54000$|^P0001$|^44000$|^AFI01$/.test(state);
 }
 
 /** The error that says why: drizzle's tells the query, and a connection tried at several addresses has one for each. */

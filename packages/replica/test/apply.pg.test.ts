@@ -233,6 +233,18 @@ describe('a row that PostgreSQL refuses', () => {
     expect(await ordinals()).toEqual([1, 2, 4, 7]);
   });
 
+  test('is isolated, too, when the constraint that refuses it is deferred to the end of the transaction', async () => {
+    const applier = applierWith();
+    await applier.apply(source.transaction(['insert', 1, 'a', 1]).cut());
+    await database.pool.query('ALTER TABLE shop.orders ADD UNIQUE (amount) DEFERRABLE INITIALLY DEFERRED');
+    source.transaction(['insert', 2, 'b', 1], ['insert', 3, 'c', 3]);
+    expect(await applier.apply(source.cut())).toMatchObject({ kind: 'applied', refused: 1 });
+    expect(await mirror()).toEqual([
+      [1, 'a', 1],
+      [3, 'c', 3],
+    ]);
+  });
+
   test('is not taken twice when its batch comes again with new events', async () => {
     const applier = applierWith();
     const first = source.transaction(['insert', 1, 'a', 1]).cut();

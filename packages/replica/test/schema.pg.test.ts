@@ -317,6 +317,17 @@ describe('names from the stream', () => {
     expect(history.rows).toEqual([{ stream_ordinal: '1', stream_ordinal_: 'v4\'"\\' }]);
   });
 
+  test('halt the stream where PostgreSQL can hold no such name', async () => {
+    source.fields = [field('id', 'int', 'int'), field('a\0b', 'int', 'int')];
+    const batch = source.transaction(['insert', 1, 1]).cut();
+    expect(await applierWith().apply(batch)).toMatchObject({ kind: 'halted' });
+    expect(await applierWith({ key: ['nr'] }).apply(batch)).toMatchObject({
+      kind: 'halted',
+      code: 'KEY_COLUMN_MISSING',
+    });
+    expect(JSON.stringify(await rows('SELECT state_message FROM afterimage.streams'))).toContain('id, a\\\\0b');
+  });
+
   test('of 64 characters get histories of their own', async () => {
     const mirror = { schema: 's'.repeat(64), table: 't'.repeat(64) };
     const outcome = await applierWith({ mirror }).apply(source.transaction(['insert', 1, 'a', 10]).cut());

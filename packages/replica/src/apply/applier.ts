@@ -86,6 +86,8 @@ async function attempt(pool: Pool, batch: Batch, context: StreamContext, mode: M
   return withConnection(pool, async (client) => {
     try {
       await client.query('BEGIN');
+      // A deferred constraint, too, must name its row while there is a savepoint to go back to.
+      if (mode === 'isolate') await client.query('SET CONSTRAINTS ALL IMMEDIATE');
       const { outcome, ready } = await applyLocked(client, batch, context, mode);
       await client.query(outcome.kind === 'applied' ? 'COMMIT' : 'ROLLBACK');
       if (outcome.kind === 'applied' && ready !== null) context.remember(ready);

@@ -129,11 +129,13 @@ export async function recordState(
 
 /** Outside the failed transaction: tells why the stream stands. */
 export async function recordHalt(client: ClientBase, streamId: string, code: HaltCode, message: string): Promise<void> {
+  // The message may hold a name from the stream; PostgreSQL's text holds no NUL.
+  const text = message.replaceAll('\0', '\\0');
   await client.query(
     `UPDATE afterimage.streams
      SET state = 'halted', state_code = $2, state_message = $3,
          state_since = CASE WHEN state = 'halted' AND state_code = $2 THEN state_since ELSE now() END
      WHERE id = $1`,
-    [streamId, code, message],
+    [streamId, code, text],
   );
 }
