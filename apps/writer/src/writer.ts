@@ -24,6 +24,7 @@ export async function runWriter(
   const { url } = config.postgres;
   const pool = createWriterPool({ url, connections: config.writer.connections, logger });
   scope.onClose('PostgreSQL', () => pool.end());
+  const warn = createQuietLog({ logger, describe: describeError });
   const queue = createQueueConnection({
     backend: config.queue.backend,
     url: config.queue.url ?? config.postgres.url,

@@ -17,4 +17,5 @@ export { type HttpEndpoint, type HttpOptions, startHttp } from './http.js';
 export { exitCodeOf, exitCodes, runService, type ServiceOptions, type ServiceScope } from './lifecycle.js';
 export { createLogger, type Logger, type LoggerOptions, type LogLevel } from './logger.js';
 export { Counter, createRegistry, Gauge, Histogram, type Registry } from './metrics.js';
+export { createQuietLog, type QuietLogOptions } from './quiet-log.js';
 export { redactSecrets, redactUrl } from './redact.js';

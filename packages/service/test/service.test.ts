@@ -1,6 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createBackoff, createLogger, createRegistry, Gauge, redactUrl, sleep, startHttp } from '../src/index.js';
+import {
+  createBackoff,
+  createLogger,
+  createQuietLog,
+  createRegistry,
+  Gauge,
+  redactUrl,
+  sleep,
+  startHttp,
+} from '../src/index.js';
 
 describe('a backoff', () => {
   it('doubles up to its cap, and starts anew after a success', () => {
@@ -28,6 +37,25 @@ describe('a backoff', () => {
       ),
       { numRuns: 20 },
     );
+  });
+});
+
+describe('a quiet log', () => {
+  it('tells each kind of error once in half a minute', () => {
+    const lines: string[] = [];
+    const logger = createLogger({ name: 'test', level: 'info', destination: { write: (line) => lines.push(line) } });
+    let now = 0;
+    const warn = createQuietLog({ logger, describe: String, now: () => now });
+    for (; now < 60_000; now += 100) {
+      warn('queue trouble', 'refused');
+      warn('queue trouble', 'full');
+      warn('connection lost', 'refused');
+    }
+    const told = lines.map((line) => JSON.parse(line) as { msg: string; error: string });
+    expect(told.map(({ msg, error }) => `${msg}: ${error}`)).toEqual([
+      ...['queue trouble: refused', 'queue trouble: full', 'connection lost: refused'],
+      ...['queue trouble: refused', 'queue trouble: full', 'connection lost: refused'],
+    ]);
   });
 });
 
