@@ -47,6 +47,7 @@ export async function runApps(
     stopAll(signal === 'SIGHUP' ? 'SIGTERM' : signal);
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, relay);
+  onNpmGone(() => relay('SIGTERM'));
   const codes = await Promise.all(
     children.map(async (child) => {
       const [code] = (await once(child, 'exit')) as [number | null];
@@ -55,6 +56,21 @@ export async function runApps(
     }),
   );
   return Math.max(...codes);
+}
+
+/**
+ * npm (`npx`, `npm run`) starts a command through a shell, and a signal for npm ends that shell alone: that the parent
+ * is another one than before is then all that tells that one should stop.
+ */
+function onNpmGone(stop: () => void): void {
+  if (process.env['npm_command'] === undefined) return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    stop();
+  }, 500);
+  timer.unref();
 }
 
 function startForeground(args: readonly string[]): ChildProcess {

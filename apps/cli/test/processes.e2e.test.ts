@@ -16,8 +16,12 @@ interface Program {
 }
 
 function start(args: readonly string[]): Program {
-  const child = spawn(process.execPath, [cliEntry, ...args], {
-    env: cleanEnvironment(),
+  return startProgram(process.execPath, [cliEntry, ...args]);
+}
+
+function startProgram(file: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Program {
+  const child = spawn(file, args, {
+    env: cleanEnvironment(env),
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const lines: string[] = [];
@@ -83,6 +87,20 @@ describe('an app in the foreground', () => {
     child.kill('SIGINT');
     expect(await exited).toBe(0);
     expect(countOf(lines, 'reader has stopped')).toBe(1);
+  });
+
+  it('ends with the npm that started it, which passes no signal on', async () => {
+    const { child, lines, exited } = startProgram(
+      'sh',
+      ['-c', `"${process.execPath}" "${cliEntry}" "$@"; true`, 'sh', 'writer', '--config', config],
+      {
+        npm_command: 'exec',
+      },
+    );
+    await vi.waitUntil(() => countOf(lines, 'writer is ready') === 1, patiently);
+    child.kill('SIGTERM');
+    await exited;
+    expect(countOf(lines, 'writer has stopped')).toBe(1);
   });
 
   it('ends with the command that started it, even when that is killed', async () => {

@@ -21,7 +21,7 @@ export interface CliOptions {
 
 /** The environment of a process of these tests: nothing of the caller's own configuration. */
 export function cleanEnvironment(extra: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
-  const own = Object.entries(process.env).filter(([name]) => !name.startsWith('AFTERIMAGE_'));
+  const own = Object.entries(process.env).filter(([name]) => !/^(?:AFTERIMAGE|npm)_/.test(name));
   return { ...Object.fromEntries(own), NO_COLOR: '1', ...extra };
 }
 
