@@ -8,7 +8,7 @@ test('options in the URL are kept beside the forms of text and the limits that a
   const database = await createDatabase();
   const url = new URL(database.url);
   url.searchParams.set('options', '-c search_path=shop -c datestyle=German -c lock_timeout=3s');
-  const logger = createLogger({ name: 'writer', level: 'fatal' });
+  const logger = createLogger({ name: 'writer', level: 'error' });
   const pool = createWriterPool({ url: url.href, connections: 1, logger });
   const shown = async (name: string): Promise<unknown> =>
     (await pool.query<{ value: string }>(`SELECT current_setting('${name}') AS value`)).rows[0]?.value;

@@ -170,6 +170,32 @@ test('a dead letter from before its table was dropped and created anew is supers
   expect(await rows('SELECT * FROM shop.orders')).toEqual([[7]]);
 });
 
+test('a dead letter takes the labels that were configured since, though the table was altered after that', async () => {
+  const [id] = orderFields;
+  if (id === undefined) throw new Error('no fields');
+  const fields = [id, field('state', 'enum', 'string')];
+  source.fields = fields;
+  await applierWith().apply(source.transaction(['insert', 1, '01']).cut());
+  await run('ALTER TABLE shop.orders ADD CONSTRAINT one CHECK (id = 1)');
+  await applierWith().apply(source.transaction(['insert', 2, '02']).cut());
+  await run('ALTER TABLE shop.orders DROP CONSTRAINT one');
+  const labelled = { columns: { state: { type: "enum('new','paid')" } } };
+  await applierWith(labelled).apply(source.transaction(['insert', 3, '01']).cut());
+  await applierWith(labelled).apply(
+    source
+      .alter([...fields, field('more', 'int', 'int')])
+      .transaction(['insert', 4, '02', 4])
+      .cut(),
+  );
+  expect(await retryAll(labelled)).toEqual(['applied']);
+  expect(await rows('SELECT id, state FROM shop.orders ORDER BY 1')).toEqual([
+    [1, 'new'],
+    [2, 'paid'],
+    [3, 'new'],
+    [4, 'paid'],
+  ]);
+});
+
 test('a dead letter fits after the type of its column was configured', async () => {
   const fields = [orderFields[0] ?? field('id', 'int', 'int'), field('born', 'date', 'string')];
   source.fields = fields;
@@ -310,6 +336,32 @@ describe('a rebuild from history', () => {
       [2, 'b', 2],
     ]);
   });
+});
+
+describe('a rebuild puts back', () => {
+  for (const key of [['id'], null]) {
+    test(`what was dropped of a mirror ${key === null ? 'without' : 'with'} a key`, async () => {
+      const settings = () => testSettings({ key });
+      const applier = applierWith({ key });
+      await applier.apply(source.transaction(['insert', 1, 'a', 1], ['insert', 2, 'b', 2]).cut());
+      await run('ALTER TABLE shop.orders DROP COLUMN state');
+      await run(
+        key === null
+          ? 'DROP INDEX IF EXISTS shop.orders_row_hash'
+          : 'ALTER TABLE shop.orders DROP CONSTRAINT orders_pkey',
+      );
+      const batch = source.transaction(['delete', 2, 'b', 2]).cut();
+      expect(await applier.apply(batch)).toMatchObject({ kind: 'halted', code: 'MIRROR_CHANGED' });
+      await expect(rebuild(database.pool, { stream, settingsOf: settings, apply: false })).rejects.toThrow(
+        'lacks column "state", its key or row index; rebuild it with --apply',
+      );
+      const done = await rebuild(database.pool, { stream, settingsOf: settings, apply: true });
+      expect(done).toMatchObject({ created: false, equal: true });
+      expect(await applier.apply(batch)).toMatchObject({ kind: 'applied', missing: 0 });
+      expect(await rows('SELECT id, state, amount FROM shop.orders')).toEqual([[1, 'a', 1]]);
+      expect(await rows(`SELECT count(*)::int FROM pg_indexes WHERE tablename = 'orders'`)).toEqual([[1]]);
+    });
+  }
 });
 
 test('status tells where each stream stands', async () => {

@@ -8,7 +8,7 @@ import { quoteName, quoteTable } from '../names.js';
 import { applySchemaChange, isInForce } from '../schema/change.js';
 import { identityOf, rowHash } from '../schema/ddl.js';
 import { targetSchema } from '../schema/target.js';
-import { type SchemaVersion, loadVersion } from '../schema/versions.js';
+import { type SchemaVersion, loadVersions } from '../schema/versions.js';
 import type { TableSettingsProvider } from '../settings.js';
 import { recordState } from '../apply/offset.js';
 import { type CurrentReplica, loadCurrent } from './current.js';
@@ -132,9 +132,8 @@ async function retry(client: ClientBase, { stream, settingsOf, id }: RetryOption
   const [letter] = rows;
   if (letter === undefined)
     return { id, kind: 'not-pending', message: 'there is no such pending dead letter for this stream' };
-  const recorded = await loadVersion(client, stream.id, letter.schemaVersion);
   const current = await underNewSettings(client, stream, locked);
-  const base = recorded === null || recorded.fingerprint === current.version.fingerprint ? current.version : recorded;
+  const base = await versionFor(client, stream, letter.schemaVersion);
   const target = targetSchema(base.fields, { ...current.settings, key: null });
   const lines = letter.raw.split('\n');
   const run = { lines, firstOrdinal: BigInt(letter.ordinal), sequenceBases: letter.sequenceBases };
@@ -146,6 +145,15 @@ async function retry(client: ClientBase, { stream, settingsOf, id }: RetryOption
   await client.query(`UPDATE afterimage.dead_letters SET state = $2, resolved_at = now() WHERE id = $1`, [id, kind]);
   await refreshState(client, stream.id);
   return { id, kind, message: null };
+}
+
+/** The newest version with the fields of version `recorded`: its types are those of the newest settings. */
+async function versionFor(client: ClientBase, stream: StreamRecord, recorded: number): Promise<SchemaVersion> {
+  const versions = await loadVersions(client, stream.id);
+  const fingerprint = versions.find(({ version }) => version === recorded)?.fingerprint;
+  const found = versions.findLast((version) => version.fingerprint === fingerprint);
+  if (found === undefined) throw new Error(`schema version ${recorded} of stream ${stream.id} is missing`);
+  return found;
 }
 
 /** Settings may have changed since (a column's type, say, because of this very letter): then a new schema version comes first. */

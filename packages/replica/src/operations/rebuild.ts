@@ -3,7 +3,9 @@ import { mirrorStatement } from '../apply/statement.js';
 import type { StreamRecord } from '../control/streams.js';
 import { asOfQuery } from '../history/view.js';
 import { quoteName, quoteTable } from '../names.js';
-import { createSchema, makeChange } from '../schema/ddl.js';
+import { identityName, makeChange } from '../schema/ddl.js';
+import type { Change } from '../schema/plan.js';
+import type { TargetColumn } from '../schema/target.js';
 import type { TableSettingsProvider } from '../settings.js';
 import { type CurrentReplica, loadCurrent } from './current.js';
 import { fixTextForms, inTransaction } from '../transaction.js';
@@ -48,25 +50,46 @@ export async function rebuild(pool: Pool, { stream, settingsOf, apply }: Rebuild
   });
 }
 
-async function createMissing(
-  client: ClientBase,
-  { names, version, target }: CurrentReplica,
-  apply: boolean,
-): Promise<boolean> {
-  const { rows } = await client.query<{ found: boolean }>('SELECT to_regclass($1) IS NOT NULL AS found', [
-    quoteTable(names.mirror),
-  ]);
-  if (rows[0]?.found === true) return false;
-  if (!apply) throw new Error(`mirror ${quoteTable(names.mirror)} does not exist; rebuild it with --apply`);
-  for (const statement of await createSchema(client, names.mirror.schema)) await client.query(statement);
+/** Puts back what was dropped by hand: the mirror, or columns, key or row index of it. Returns whether it was the mirror. */
+async function createMissing(client: ClientBase, current: CurrentReplica, apply: boolean): Promise<boolean> {
+  const { names, version, target } = current;
   const columns = target.columns.map((column, i) => ({
     ...column,
     mappedType: version.columns[i]?.postgresType ?? column.mappedType,
   }));
-  const ddl = { names, columns, timeZone: 'UTC' };
-  await makeChange(client, { kind: 'create' }, ddl);
-  await makeChange(client, { kind: 'rekey', key: version.key }, ddl);
-  return true;
+  const changes = await missingParts(client, current, columns);
+  const [first] = changes;
+  if (first === undefined) return false;
+  const created = first.kind === 'create';
+  if (!apply) {
+    const what = created ? 'does not exist' : `lacks ${changes.map((change) => describeMissing(change)).join(', ')}`;
+    throw new Error(`mirror ${quoteTable(names.mirror)} ${what}; rebuild it with --apply`);
+  }
+  for (const change of changes) await makeChange(client, change, { names, columns, timeZone: 'UTC' });
+  return created;
+}
+
+function describeMissing(change: Change): string {
+  return change.kind === 'add' ? `column ${quoteName(change.column.mirror)}` : 'its key or row index';
+}
+
+async function missingParts(
+  client: ClientBase,
+  { names, version }: CurrentReplica,
+  columns: readonly TargetColumn[],
+): Promise<Change[]> {
+  const rekey: Change = { kind: 'rekey', key: version.key };
+  const { rows } = await client.query<{ columns: string[] | null; identity: boolean }>(
+    `SELECT (SELECT array_agg(attname::text) FROM pg_attribute WHERE attrelid = m.id AND attnum > 0 AND NOT attisdropped) AS columns,
+            EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = m.id AND c.relname = $2) AS identity
+     FROM to_regclass($1) AS m(id) WHERE m.id IS NOT NULL`,
+    [quoteTable(names.mirror), identityName(names, version.key)],
+  );
+  const [mirror] = rows;
+  if (mirror === undefined) return [{ kind: 'create' }, rekey];
+  const there = new Set(mirror.columns);
+  const missing = columns.filter((column) => !there.has(column.mirror));
+  return [...missing.map((column): Change => ({ kind: 'add', column })), ...(mirror.identity ? [] : [rekey])];
 }
 
 async function compare(

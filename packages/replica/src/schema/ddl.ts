@@ -72,6 +72,11 @@ async function hasSchema(client: ClientBase, schema: string): Promise<boolean> {
 const keyName = (names: ReplicaNames) => fitName(names.mirror.table, '_pkey');
 const rowIndexName = (names: ReplicaNames) => fitName(names.mirror.table, '_row_hash');
 
+/** The index that finds a row: that of its primary key, or of its hash. */
+export function identityName(names: ReplicaNames, key: readonly string[] | null): string {
+  return key === null ? rowIndexName(names) : keyName(names);
+}
+
 function unkeyStatements(names: ReplicaNames, key: readonly string[] | null): string[] {
   const mirror = quoteTable(names.mirror);
   if (key === null)
