@@ -1,75 +1,182 @@
+import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
-import { Client } from 'pg';
-import { startPostgres, startRedis } from '@afterimage/local-servers';
-import { benchDirect } from './direct.js';
-import { benchEndToEnd } from './end-to-end.js';
-import type { Mix } from './workload.js';
+import { measureCatchUp } from './catch-up.js';
+import { measureDecode } from './decode.js';
+import { measureDirect } from './direct.js';
+import { type EndToEndOptions, measureEndToEnd } from './end-to-end.js';
+import { measureFreshness } from './freshness.js';
+import { type Measured, bestOf } from './measured.js';
+import { mixes } from './mixes.js';
+import type { Backend } from './pipeline.js';
+import { type Servers, startServers } from './servers.js';
+import { round } from './usage.js';
+import { type Workload, standardWork } from './workload.js';
 
-/**
- * Throughput: the same events applied straight to PostgreSQL from one connection, and from a fake MaxScale through reader,
- * queue and writer, each on a database of its own, in one run: the ratios are what counts, machines differ.
- */
-const { values } = parseArgs({
+const usage = `npm run bench -- decode|direct|end-to-end|freshness|catch-up|mixes|memory|cost|all [options]
+
+  --backend redis,postgres   queue backends to measure
+  --tables 1,20              numbers of tables (end-to-end)
+  --writers 1,2              numbers of writer processes (end-to-end)
+  --events n                 events in all (decode, direct, end-to-end, memory, cost)
+  --batch n                  events of a batch at most
+  --rate 100,1000,10000      events per second (freshness); the first is taken by catch-up
+  --seconds n                how long a freshness run takes, or the stop of catch-up lasts
+  --mix a,b                  names of mixes
+  --repeat n                 runs of each figure, of which the fastest counts
+  --profile folder           CPU profiles of reader and writers
+`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
-    events: { type: 'string', default: '1000000' },
+    backend: { type: 'string', default: 'redis,postgres' },
+    tables: { type: 'string', default: '1,20' },
+    writers: { type: 'string', default: '1,2' },
+    events: { type: 'string' },
     batch: { type: 'string', default: '2000' },
-    writers: { type: 'string', default: '1' },
-    /** Folder for CPU profiles of reader and writers. */
+    rate: { type: 'string' },
+    seconds: { type: 'string' },
+    mix: { type: 'string', default: Object.keys(mixes).join(',') },
+    repeat: { type: 'string', default: '1' },
     profile: { type: 'string' },
   },
 });
 
-/** 4 inserts to 1 update to a quarter of a delete. */
-function mixOf(events: number): Mix {
-  const inserts = Math.round(events * 0.64);
-  const updates = Math.round(events * 0.16);
-  return { inserts, updates, deletes: events - inserts - 2 * updates };
-}
-
-const mix = mixOf(Number(values.events));
-const writers = Number(values.writers);
-const profiling = values.profile === undefined ? {} : { profileDir: values.profile };
-// Durable as in production: fsync and synchronous_commit stay on.
-const postgres = await startPostgres({ settings: { shared_buffers: '512MB', max_wal_size: '4GB' } });
-const redis = await startRedis();
-const urlOf = (database: string) => new URL(`/${database}`, postgres.adminUrl).href;
-const admin = new Client({ connectionString: postgres.adminUrl });
-await admin.connect();
-const fresh = async (database: string) => {
-  await admin.query(`CREATE DATABASE ${database}`);
-  await admin.query('CHECKPOINT');
-  return urlOf(database);
+const numbersOf = (list: string): number[] => list.split(',').map(Number);
+const eventsOr = (fallback: number): number => Number(values.events ?? fallback);
+const batchEvents = Number(values.batch);
+const repeat = Number(values.repeat);
+const common = {
+  reader: { maxBatchEvents: batchEvents },
+  ...(values.profile === undefined ? {} : { profileDir: values.profile }),
 };
 
+/** What to run, by name: each gives a part of the result. */
+const benches: Readonly<Record<string, (servers: Servers) => Promise<unknown>>> = {
+  decode: () => bestOf(repeat, () => measureDecode(standardWork(500_000), Math.ceil(eventsOr(5_000_000) / 500_000))),
+  direct: (servers) => direct(servers, standardWork(eventsOr(1_000_000))),
+  'end-to-end': async (servers) => {
+    const events = eventsOr(1_000_000);
+    const base = await direct(servers, standardWork(events));
+    const results: Record<string, unknown> = { direct: base };
+    for (const backend of backendsOf(servers)) {
+      for (const tables of numbersOf(values.tables)) {
+        for (const writers of numbersOf(values.writers)) {
+          const work = standardWork(Math.round(events / tables));
+          const result = await endToEnd({ servers, backend, tables, writers, work }, base);
+          results[`${backend}, ${tables} tables, ${writers} writers`] = result;
+        }
+      }
+    }
+    return results;
+  },
+  freshness: (servers) =>
+    forBackends(servers, async (backend) => {
+      const results: unknown[] = [];
+      for (const rate of numbersOf(values.rate ?? '100,1000,10000')) {
+        const seconds = Number(values.seconds ?? 20);
+        results.push(await measureFreshness({ ...common, servers, backend, writers: 1, rate, seconds }));
+        progress(`freshness ${backend} ${rate}/s`);
+      }
+      return results;
+    }),
+  'catch-up': (servers) =>
+    forBackends(servers, (backend) => {
+      const [rate = 1000] = numbersOf(values.rate ?? '1000');
+      return measureCatchUp({ ...common, servers, backend, rate, stopSeconds: Number(values.seconds ?? 3600) });
+    }),
+  mixes: async (servers) => {
+    const results: Record<string, unknown> = {};
+    for (const name of values.mix.split(',')) {
+      const work = mixes[name];
+      if (work === undefined) throw new Error(`no mix "${name}"`);
+      const base = await direct(servers, work);
+      const ends = await forBackends(servers, (backend) =>
+        endToEnd({ servers, backend, tables: 1, writers: 1, work }, base),
+      );
+      results[name] = { work, direct: base, ...ends };
+    }
+    return results;
+  },
+  memory: (servers) =>
+    forBackends(servers, async (backend) => {
+      const work = standardWork(eventsOr(10_000_000));
+      const { events, seconds, peakMegabytes } = await measureEndToEnd({
+        ...common,
+        servers,
+        backend,
+        tables: 1,
+        writers: 1,
+        work,
+        lazy: true,
+      });
+      return { events, seconds, peakMegabytes };
+    }),
+  cost: (servers) =>
+    forBackends(servers, async (backend) => {
+      const work = standardWork(eventsOr(2_000_000));
+      const { events, seconds, cpuPerMillion, cpuSeconds, postgresCpuSeconds } = await measureEndToEnd({
+        ...common,
+        servers,
+        backend,
+        tables: 1,
+        writers: 1,
+        work,
+      });
+      return { events, seconds, cpuPerMillion, cpuSeconds, postgresCpuSeconds };
+    }),
+};
+
+function progress(what: string): void {
+  process.stderr.write(`${new Date().toISOString()} ${what}\n`);
+}
+
+function backendsOf({ redisUrl }: Servers): Backend[] {
+  const wanted = values.backend.split(',') as Backend[];
+  return wanted.filter((backend) => backend !== 'redis' || redisUrl !== null);
+}
+
+async function forBackends(servers: Servers, run: (backend: Backend) => Promise<unknown>) {
+  const results: Record<string, unknown> = {};
+  for (const backend of backendsOf(servers)) results[backend] = await run(backend);
+  return results;
+}
+
+async function direct(servers: Servers, work: Workload) {
+  const best = await bestOf(repeat, () => measureDirect({ servers, work, batchEvents }));
+  progress(`direct ${best.eventsPerSecond} events/s`);
+  return best;
+}
+
+async function endToEnd(options: EndToEndOptions, base: Measured) {
+  const best = await bestOf(repeat, () => measureEndToEnd({ ...common, ...options }));
+  const { backend, tables, writers } = options;
+  progress(`${backend}, ${tables} tables, ${writers} writers: ${best.eventsPerSecond} events/s`);
+  return { ...best, toDirect: round(best.eventsPerSecond / base.eventsPerSecond, 2) };
+}
+
+const [name = ''] = positionals;
+const wanted = name === 'all' ? Object.keys(benches) : [name];
+if (wanted.some((one) => !(one in benches))) {
+  process.stderr.write(usage);
+  process.exit(2);
+}
+const servers = await startServers();
 try {
-  const direct = await benchDirect(await fresh('direct'), mix, Number(values.batch));
-  const onPostgres = await benchEndToEnd({
-    url: await fresh('on_postgres'),
-    mix,
-    queue: { backend: 'postgres' },
-    writers,
-    ...profiling,
-  });
-  const onRedis =
-    redis === null
-      ? null
-      : await benchEndToEnd({
-          url: await fresh('on_redis'),
-          mix,
-          queue: { backend: 'redis', url: redis.url },
-          writers,
-          ...profiling,
-        });
-  const ratio = (end: { eventsPerSecond: number }) => Number((end.eventsPerSecond / direct.eventsPerSecond).toFixed(2));
-  const result = {
-    mix,
-    direct,
-    endToEndPostgres: { ...onPostgres, toDirect: ratio(onPostgres) },
-    endToEndRedis: onRedis === null ? 'no redis-server on the PATH' : { ...onRedis, toDirect: ratio(onRedis) },
+  const result: Record<string, unknown> = {
+    machine: {
+      cores: availableParallelism(),
+      cpu: cpus()[0]?.model,
+      memoryGigabytes: Math.round(totalmem() / 2 ** 30),
+    },
+    node: process.version,
+    loadBefore: loadavg(),
   };
-  process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+  for (const one of wanted) {
+    progress(one);
+    result[one] = await benches[one]?.(servers);
+  }
+  process.stdout.write(`${JSON.stringify({ ...result, loadAfter: loadavg() }, null, 2)}\n`);
 } finally {
-  await admin.end();
-  await redis?.stop();
-  await postgres.stop();
+  await servers.stop();
 }

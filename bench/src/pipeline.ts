@@ -1,0 +1,136 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Pool } from 'pg';
+import { migrate } from '@afterimage/replica';
+import { type App, type Source, hasEnded, startApp, startSource, stopProcess } from './processes.js';
+import { type SourcePlan, database } from './source-messages.js';
+import type { Servers } from './servers.js';
+import { type Parts, type PerPart, cpuOf, mapParts, peaksOf, postgresCpu, postgresCpuByRole, round } from './usage.js';
+
+export type Backend = 'redis' | 'postgres';
+
+export interface PipelineOptions {
+  readonly servers: Servers;
+  readonly backend: Backend;
+  readonly writers: number;
+  readonly plan: SourcePlan;
+  /** Settings of the configuration's section `reader`. */
+  readonly reader?: Readonly<Record<string, number>>;
+  /** Folder for a CPU profile of reader and writers each. */
+  readonly profileDir?: string;
+}
+
+/** Source, reader and writers as processes, connected and idle; the source sends nothing before `go`. */
+export interface Pipeline {
+  readonly source: Source;
+  readonly pool: Pool;
+  /** Starts one more writer and waits until it consumes every table. */
+  addWriter(): Promise<void>;
+  stopWriters(): Promise<void>;
+  /** Throws when a process has ended by itself. */
+  checkAlive(): void;
+  /** Begins to count CPU time. */
+  startMeter(): () => Promise<Usage>;
+  stop(): Promise<void>;
+}
+
+export interface Usage {
+  readonly cpuSeconds: PerPart;
+  readonly postgresCpuSeconds: PerPart;
+  readonly peakMegabytes: PerPart;
+}
+
+export async function startPipeline(options: PipelineOptions): Promise<Pipeline> {
+  const { servers, plan, profileDir } = options;
+  const url = await servers.fresh();
+  await migrate(url);
+  const folder = await mkdtemp(join(tmpdir(), 'afterimage-bench-'));
+  const configPath = join(folder, 'afterimage.yaml');
+  const pool = new Pool({ connectionString: url, max: 2 });
+  const source = startSource(plan);
+  let reader: App | undefined;
+  let writers: App[] = [];
+  const addWriter = async () => {
+    const writer = startApp('writer', configPath, profileDir);
+    writers.push(writer);
+    await writer.logged('consuming', plan.tables.length);
+  };
+  const stopWriters = async () => {
+    const stopping = writers;
+    writers = [];
+    await Promise.all(stopping.map(({ child }) => stopProcess(child)));
+  };
+  const stop = async () => {
+    await pool.end();
+    if (reader !== undefined) await stopProcess(reader.child);
+    await stopWriters();
+    await stopProcess(source.child);
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    const { address } = await source.hear('listening');
+    await writeFile(configPath, JSON.stringify(makeConfig(options, url, address)));
+    reader = startApp('reader', configPath, profileDir);
+    await source.hear('connected');
+    await Promise.all(Array.from({ length: options.writers }, () => addWriter()));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const partsOf = (): Parts => ({
+    source: [source.child.pid],
+    reader: [reader?.child.pid],
+    writers: writers.map(({ child }) => child.pid),
+    ...(options.backend === 'redis' ? { redis: [servers.pids.redis] } : {}),
+  });
+  return {
+    source,
+    pool,
+    addWriter,
+    stopWriters,
+    checkAlive: () => {
+      const children = [source.child, ...writers.map(({ child }) => child), ...(reader ? [reader.child] : [])];
+      if (children.some(hasEnded)) throw new Error('a process ended by itself');
+    },
+    startMeter: () => startMeter(pool, servers.pids.postgres, partsOf()),
+    stop,
+  };
+}
+
+function makeConfig({ servers, backend, plan, reader }: PipelineOptions, url: string, address: object): object {
+  if (backend === 'redis' && servers.redisUrl === null) throw new Error('no redis-server on the PATH');
+  return {
+    postgres: { url },
+    queue: {
+      backend,
+      ...(backend === 'redis' ? { url: servers.redisUrl } : {}),
+      prefix: `bench_${process.pid}_${Date.now()}`,
+    },
+    sources: {
+      bench: {
+        ...address,
+        tables: Object.fromEntries(plan.tables.map((table) => [`${database}.${table}`, { key: ['id'] }])),
+      },
+    },
+    ...(reader === undefined ? {} : { reader }),
+    service: { logLevel: 'info' },
+  };
+}
+
+function startMeter(pool: Pool, postmaster: number, parts: Parts): () => Promise<Usage> {
+  const before = { ...cpuOf(parts), postgres: postgresCpu(postmaster) } as PerPart;
+  return async () => {
+    const after = { ...cpuOf(parts), postgres: postgresCpu(postmaster) } as PerPart;
+    return {
+      cpuSeconds: mapParts(after, (seconds, name) => round(seconds - (before[name] ?? 0), 2)),
+      postgresCpuSeconds: await postgresCpuByRole(pool, postmaster),
+      peakMegabytes: { ...peaksOf(parts), postgres: peaksOf({ all: await backendPids(pool) })['all'] ?? 0 },
+    };
+  };
+}
+
+async function backendPids(pool: Pool): Promise<number[]> {
+  const { rows } = await pool.query<{ pid: number }>('SELECT pid FROM pg_stat_activity WHERE pid IS NOT NULL');
+  return rows.map(({ pid }) => pid);
+}
