@@ -120,6 +120,24 @@ describe('a schema change', () => {
     ]);
   });
 
+  test('keeps the rows of a table whose key column got another name and type at once', async () => {
+    await applierWith().apply(source.transaction(['insert', 1, 'a', 10], ['insert', 2, 'b', 20]).cut());
+    const batch = source
+      .alter([field('nr', 'bigint', 'long'), state, amount])
+      .transaction(['update_before', 2, 'b', 20], ['update_after', 3, 'b', 20])
+      .cut();
+    expect(await applierWith({ key: ['nr'] }).apply(batch)).toMatchObject({ kind: 'applied' });
+    expect(await kinds()).toEqual([
+      ['create', 'rekey'],
+      ['rename', 'retype'],
+    ]);
+    expect(await rows('SELECT * FROM shop.orders ORDER BY 1')).toEqual([
+      ['1', 'a', 10],
+      ['3', 'b', 20],
+    ]);
+    expect(await rows(`SELECT nr FROM shop_history.orders_as_of('infinity') ORDER BY 1`)).toEqual([['1'], ['3']]);
+  });
+
   test('takes a possible rename as another column under policy drop-add, and asks under policy halt', async () => {
     const renamed = [id, field('status', 'varchar', 'string'), amount];
     await applierWith().apply(source.transaction(['insert', 1, 'a', 10]).cut());

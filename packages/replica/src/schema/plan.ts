@@ -33,13 +33,14 @@ export function planSchemaChange(current: CurrentSchema | null, target: TargetSc
   const kept = target.columns.filter((column) => before.has(column.name));
   const recreated = kept.length === 0;
 
-  const renames = recreated ? [] : inferRenames(current.columns, target.columns, rename);
+  const renames = recreated ? [] : inferRenames(current, target, rename);
   const renamedFrom = new Set(renames.map(({ from }) => from.name));
   const renamedTo = new Set(renames.map(({ to }) => to.name));
   const drops = current.columns.filter((column) => !wanted.has(column.name) && !renamedFrom.has(column.name));
   const adds = target.columns.filter((column) => !before.has(column.name) && !renamedTo.has(column.name));
-  const retypes = kept.flatMap((to) => {
-    const from = before.get(to.name);
+  const formerOf = new Map([...before, ...renames.map(({ from, to }) => [to.name, from] as const)]);
+  const retypes = target.columns.flatMap((to) => {
+    const from = formerOf.get(to.name);
     return from !== undefined && from.mappedType !== to.mappedType ? [{ kind: 'retype' as const, from, to }] : [];
   });
 
@@ -62,28 +63,31 @@ export function planSchemaChange(current: CurrentSchema | null, target: TargetSc
 
 type Rename = Extract<Change, { kind: 'rename' }>;
 
-/** One column out and one in, at the same place and of the same type, as often as columns left and came. */
-function inferRenames(
-  current: readonly StoredColumn[],
-  target: readonly TargetColumn[],
-  policy: RenamePolicy,
-): Rename[] {
+/**
+ * One column out and one in, at the same place and of the same type, as often as columns left and came. A key column may
+ * change its type besides: rows without it could not be told apart.
+ */
+function inferRenames(current: CurrentSchema, target: TargetSchema, policy: RenamePolicy): Rename[] {
   if (policy === 'drop-add') return [];
-  const before = new Set(current.map((column) => column.name));
-  const after = new Set(target.map((column) => column.name));
-  const left = current.filter((column) => !after.has(column.name));
-  const came = target.filter((column) => !before.has(column.name));
+  const before = new Set(current.columns.map((column) => column.name));
+  const after = new Set(target.columns.map((column) => column.name));
+  const left = current.columns.filter((column) => !after.has(column.name));
+  const came = target.columns.filter((column) => !before.has(column.name));
   if (left.length !== came.length) return [];
-  const renames = current.flatMap((from, place): Rename[] => {
-    const to = target[place];
-    const swapped = to !== undefined && !after.has(from.name) && !before.has(to.name);
-    return swapped && from.mappedType === to.mappedType ? [{ kind: 'rename', from, to }] : [];
+  const isSameKey = (from: StoredColumn, to: TargetColumn) => {
+    const place = current.key?.indexOf(from.mirror) ?? -1;
+    return place >= 0 && target.key?.[place] === to.mirror;
+  };
+  const renames = current.columns.flatMap((from, place): Rename[] => {
+    const to = target.columns[place];
+    if (to === undefined || after.has(from.name) || before.has(to.name)) return [];
+    return from.mappedType === to.mappedType || isSameKey(from, to) ? [{ kind: 'rename', from, to }] : [];
   });
   const [first] = renames;
   if (policy === 'halt' && first !== undefined) {
     throw new StreamHalted(
       'RENAME_UNDECIDED',
-      `column ${JSON.stringify(first.from.name)} left and ${JSON.stringify(first.to.name)} came at its place with the same type. ` +
+      `column ${JSON.stringify(first.from.name)} left and ${JSON.stringify(first.to.name)} came at its place. ` +
         'Set "rename" for this table to "infer" (it was renamed: keep the values) or "drop-add" (it is another column) and restart the writers.',
     );
   }
