@@ -124,6 +124,33 @@ describe('the configuration file', () => {
     ]);
   });
 
+  it('is not blamed for what the environment says', async () => {
+    folder.write(configFor('postgres://h/d', { 'shop.orders': null }));
+    const env = { AFTERIMAGE_POSTGRES_URL: 'db1:5432' };
+    expect((await runCli(['config'], { ...here(), env })).stderr.trimEnd().split('\n')).toEqual([
+      'afterimage: 1 problem in the configuration:',
+      '  afterimage.yaml  postgres.url (from AFTERIMAGE_POSTGRES_URL in the environment): write postgres://user:password@host:5432/database',
+    ]);
+  });
+
+  it('with column types that no writer could read fails its check', async () => {
+    const columns = { total: { type: 'decimal(9' }, mood: { type: "enum('a','b')", postgres: 'text; DROP' } };
+    folder.write(configFor('postgres://h/d', { 'shop.orders': { key: ['id'], columns } }));
+    const { code, stderr } = await runCli(['config', '--check'], here());
+    expect(code).toBe(2);
+    expect(stderr).toContain(
+      'sources.main.tables."shop.orders".columns.total: "decimal(9" is not a MariaDB column type',
+    );
+    expect(stderr).toContain('columns.mood: "text; DROP" is not a PostgreSQL type name');
+  });
+
+  it('without tables is valid, with a warning', async () => {
+    folder.write(configFor('postgres://h/d', {}));
+    const { code, stdout } = await runCli(['config', '--check'], here());
+    expect(code).toBe(0);
+    expect(stdout).toContain('warning: source main: no tables, nothing will be read');
+  });
+
   it('is found by --config, else by AFTERIMAGE_CONFIG', async () => {
     const file = folder.write(configFor('postgres://h/d', { 'shop.orders': null }));
     expect((await runCli(['config', '--config', file])).code).toBe(0);

@@ -248,7 +248,7 @@ describe('a stream with changes', () => {
     expect(letter).toMatchObject({ sqlstate: '23514', position: '0-1-5:2', state: 'pending' });
     const id = letter?.id ?? '';
     const shown = await afterimage(database, 'dead-letter', 'show', id);
-    expect(shown.stdout).toMatch(/^cause +.*"modest".*SQLSTATE 23514/m);
+    expect(shown.stdout).toMatch(/^cause +.*"modest" \(SQLSTATE 23514\)$/m);
     expect(shown.stdout).toMatch(/^event +\{"domain": 0, .*"id": 100/m);
 
     const refused = await afterimage(database, 'dead-letter', 'retry', id);

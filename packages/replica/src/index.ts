@@ -1,4 +1,5 @@
 export * from './control/tables.js';
+export { withServerOptions } from './control/connection-options.js';
 export { migrate } from './control/migrate.js';
 export * from './control/reader-lock.js';
 export * from './control/streams.js';
@@ -13,3 +14,4 @@ export * from './operations/rebuild.js';
 export * from './operations/status.js';
 export * from './operations/streams.js';
 export type * from './settings.js';
+export { checkColumnTypes } from './types/column-check.js';

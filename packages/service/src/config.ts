@@ -74,7 +74,7 @@ export function parseConfig(text: string, path: string, env: Environment): Confi
       text: problem.text,
     })),
   ];
-  if (problems.length > 0 || !result.success) throw invalid(path, problems);
+  if (problems.length > 0 || !result.success) throw invalid(path, nameVariables(problems, env));
   return result.data;
 }
 
@@ -149,6 +149,21 @@ function applyEnvironment(settings: Group, env: Environment): Group {
     );
   }
   return merged;
+}
+
+/** A value that came from the environment has no line in the file. */
+function nameVariables(problems: readonly ConfigProblem[], env: Environment): ConfigProblem[] {
+  const variables: Readonly<Record<string, string>> = {
+    'postgres.url': 'AFTERIMAGE_POSTGRES_URL',
+    'queue.url': 'AFTERIMAGE_REDIS_URL',
+  };
+  return problems.map((problem) => {
+    const variable = variables[problem.setting];
+    const isSet = variable !== undefined && (env[variable] ?? '') !== '';
+    return isSet
+      ? { ...problem, line: undefined, text: `(from ${variable} in the environment)${problem.text}` }
+      : problem;
+  });
 }
 
 interface SettingProblem {

@@ -1,9 +1,9 @@
-import { replicaNames, type TableName } from '@afterimage/replica';
-import { type Config, type ConfiguredTable, redactSecrets, resolveAllTables } from '@afterimage/service';
+import { checkColumnTypes, replicaNames, type TableName } from '@afterimage/replica';
+import { type Config, type ConfiguredTable, redactSecrets, resolveAllTables, resolveTables } from '@afterimage/service';
 import { Command } from 'commander';
 import { stringify } from 'yaml';
 import { printJson, renderTable, toPrintable } from '../output.js';
-import { type CommonOptions, readConfig, withCommonOptions } from '../options.js';
+import { type CommonOptions, readConfig, usageError, withCommonOptions } from '../options.js';
 
 /** `afterimage config` */
 export function createConfigCommand(): Command {
@@ -14,6 +14,7 @@ export function createConfigCommand(): Command {
   return withCommonOptions(command, { example: 'afterimage config --check' }).action(
     (options: CommonOptions & { readonly check?: boolean }) => {
       const config = readConfig(options);
+      if (options.check === true) refuseWrongTypes(config);
       if (options.check === true)
         return options.json === true ? printJson(explainConfig(config)) : printExplanation(config);
       const shown = redactSecrets(config);
@@ -21,6 +22,17 @@ export function createConfigCommand(): Command {
       else console.log(stringify(shown, { lineWidth: 0 }).trimEnd());
     },
   );
+}
+
+/** Column types are read by the writers, which would halt the stream; here is the time to say so. */
+function refuseWrongTypes(config: Config): void {
+  const problems = resolveAllTables(config).flatMap(({ source, entry, settings }) =>
+    Object.entries(settings.columns ?? {}).flatMap(([column, knowledge]) =>
+      checkColumnTypes(knowledge).map((text) => `  sources.${source}.tables."${entry}".columns.${column}: ${text}`),
+    ),
+  );
+  const listed = [...new Set(problems)];
+  if (listed.length > 0) throw usageError(`column types that cannot be read:\n${listed.map(toPrintable).join('\n')}`);
 }
 
 interface ExplainedTable {
@@ -75,6 +87,7 @@ function findWarnings(config: Config): string[] {
     if (source.tls === undefined && !['localhost', '127.0.0.1', '::1'].includes(source.host)) {
       warnings.push(`source ${name}: no TLS to ${source.host}, rows travel unencrypted`);
     }
+    if (resolveTables(name, source).length === 0) warnings.push(`source ${name}: no tables, nothing will be read`);
     if (source.tls?.rejectUnauthorized === false) warnings.push(`source ${name}: any TLS certificate is accepted`);
   }
   return warnings;

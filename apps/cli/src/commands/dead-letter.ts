@@ -93,7 +93,7 @@ function createShowCommand(): Command {
         ],
         ['state', letter.state + (letter.resolvedAt === null ? '' : ` since ${formatMoment(letter.resolvedAt)}`)],
         ['since', formatMoment(letter.createdAt)],
-        ['cause', `${letter.message} (SQLSTATE ${letter.sqlstate})`],
+        ['cause', letter.message],
         ...letter.raw.split('\n').map((line) => ['event', line]),
       ];
       for (const [name = '', value = ''] of facts) console.log(`${name.padEnd(10)}${toPrintable(value)}`);

@@ -27,15 +27,19 @@ export function overrideType(draft: MappingDraft, postgres: string | undefined):
   if (postgres === undefined) {
     return draft;
   }
-  const target = postgres.trim().replaceAll(/\s+/g, ' ');
-  if (!TYPE_NAME.test(target)) {
-    throw new PostgresTypeError(postgres);
-  }
+  const target = checkPostgresType(postgres);
   return {
     ...draft,
     postgresType: target,
     value: (ref, nul) => castTo(draft.value(ref, nul), draft.postgresType, target),
   };
+}
+
+/** The type name with single spaces; throws PostgresTypeError when it is not written as one. */
+export function checkPostgresType(text: string): string {
+  const target = text.trim().replaceAll(/\s+/g, ' ');
+  if (!TYPE_NAME.test(target)) throw new PostgresTypeError(text);
+  return target;
 }
 
 const NUMBERS = new Set([
