@@ -1,5 +1,5 @@
 import { Pool } from 'pg';
-import { describeError } from '@afterimage/replica';
+import { describeError, withServerOptions } from '@afterimage/replica';
 import type { Logger } from '@afterimage/service';
 
 /** What an operator may set otherwise, in the URL. A batch that a role's time-out always ends would never be applied. */
@@ -17,7 +17,7 @@ export interface WriterPoolOptions {
 /** Connections are told who they are, and to be dead soon when the network is. */
 export function createWriterPool({ url, connections, logger }: WriterPoolOptions): Pool {
   const pool = new Pool({
-    connectionString: withOptions(url),
+    connectionString: withServerOptions(url, { first: limits, last: textForms }),
     max: connections,
     application_name: 'afterimage-writer',
     keepAlive: true,
@@ -25,12 +25,4 @@ export function createWriterPool({ url, connections, logger }: WriterPoolOptions
   });
   pool.on('error', (error) => logger.warn({ error: describeError(error) }, 'idle PostgreSQL connection lost'));
   return pool;
-}
-
-/** pg lets `options` in the URL replace those of the pool, so they are joined there; the last of two settings counts. */
-function withOptions(url: string): string {
-  const parsed = new URL(url);
-  const own = parsed.searchParams.get('options') ?? '';
-  parsed.searchParams.set('options', [limits, own, textForms].filter((part) => part !== '').join(' '));
-  return parsed.href;
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { withServerOptions } from './connection-options.js';
 
 export interface ReaderLockRequest {
   /** PostgreSQL of the control tables. */
@@ -76,13 +77,12 @@ async function waitForLock(request: ReaderLockRequest): Promise<ReaderLock> {
 
 async function connect(url: string, heartbeatMs: number): Promise<pg.Client> {
   const client = new pg.Client({
-    connectionString: url,
+    connectionString: withServerOptions(url, { last: serverKeepalive }),
     application_name: 'afterimage reader lock',
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     connectionTimeoutMillis: 10_000,
     query_timeout: Math.max(heartbeatMs * 2, 1_000),
-    options: serverKeepalive,
   });
   client.on('error', () => undefined);
   await client.connect();
