@@ -112,9 +112,9 @@ const byTime = (row: string) => `${row}."timestamp" <= $1`;
 
 /** Up to and with the last event that belongs to one of the transactions, in stream order. */
 function byGtid(history: string): (row: string) => string {
-  const part = (n: number) => `split_part(g, '-', ${n})::numeric`;
+  const part = (n: number) => `split_part(g.gtid, '-', ${n})::numeric`;
   const last =
-    `(SELECT coalesce(max(e.stream_ordinal), 0) FROM regexp_split_to_table($1, '\\s*,\\s*') AS g ` +
+    `(SELECT coalesce(max(e.stream_ordinal), 0) FROM regexp_split_to_table($1, '\\s*,\\s*') AS g(gtid) ` +
     `JOIN ${history} e ON e.domain = ${part(1)} AND e.sequence <= ${part(3)})`;
   return (row) => `${row}.stream_ordinal <= ${last}`;
 }
