@@ -57,6 +57,10 @@ const transientStates = new Set([
   '57P02', // crash_shutdown
   '57P03', // cannot_connect_now
   '57P05', // idle_session_timeout
+  // What a server says to who connects, while a password or a database is being changed: no batch is at fault.
+  '28000', // invalid_authorization_specification
+  '28P01', // invalid_password
+  '3D000', // invalid_catalog_name
   '25006', // read_only_sql_transaction: a standby not promoted yet
   '25P03', // idle_in_transaction_session_timeout
   '25P04', // transaction_timeout

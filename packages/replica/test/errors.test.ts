@@ -18,6 +18,7 @@ describe('an error that PostgreSQL sends', () => {
     ['57P01', 'shutdown'],
     ['57P05', 'idle session time-out'],
     ['25006', 'a standby that is not promoted yet'],
+    ['28P01', 'wrong password'],
     ['25P04', 'transaction time-out'],
     ['58030', 'input or output failed'],
     ['08006', 'connection failure'],
