@@ -71,6 +71,22 @@ describe('an app in the foreground', () => {
     expect(await exited).toBe(0);
   });
 
+  it('is healthy and not ready while PostgreSQL is away: a restart would not cure that', async () => {
+    const writerPort = await findFreePort();
+    const away = configFor('postgres://nobody@127.0.0.1:1/none', { 'shop.orders': null });
+    const { child, exited } = start(['writer', '--config', folder.write({ ...away, service: { writerPort } })]);
+    const statusOf = async (path: string) =>
+      fetch(`http://127.0.0.1:${writerPort}${path}`).then(
+        ({ status }) => status,
+        () => undefined,
+      );
+    await vi.waitUntil(async () => (await statusOf('/healthz')) !== undefined, patiently);
+    expect(await statusOf('/healthz')).toBe(200);
+    expect(await statusOf('/readyz')).toBe(503);
+    child.kill('SIGTERM');
+    expect(await exited).toBe(0);
+  });
+
   it.each(['reader', 'writer'])('logs for people with %s --pretty', async (app) => {
     const { child, lines, exited } = start([app, '--pretty', '--config', config]);
     await vi.waitUntil(

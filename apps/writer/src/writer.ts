@@ -40,8 +40,11 @@ export async function runWriter(
     metrics: createWriterMetrics(registry),
   });
   if (config.service.writerPort !== undefined) {
-    const healthy = async () => (await pool.query('SELECT 1')).rowCount === 1;
-    const http = await startHttp({ host: config.service.httpHost, port: config.service.writerPort, healthy, registry });
+    // A restart cures neither an outage of PostgreSQL nor long batches on all connections.
+    const healthy = () => !signal.aborted;
+    const ready = async () => (await pool.query('SELECT 1')).rowCount === 1;
+    const { httpHost: host, writerPort: port } = config.service;
+    const http = await startHttp({ host, port, healthy, ready, registry });
     scope.onClose('http', () => http.close());
     logger.info({ url: http.url }, 'health and metrics');
   }

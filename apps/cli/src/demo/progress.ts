@@ -48,7 +48,8 @@ export async function followWorkload(followed: Followed, board: ProgressBoard, s
       const done = applied.get(name) ?? 0;
       return {
         name,
-        sent: count,
+        // Counted a moment before, so that more may be applied by now.
+        sent: Math.max(count, done),
         applied: done,
         perSecond: rates.perSecond(name),
         lagSeconds: lag.lagSeconds(name, done, now),
