@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { endWithThisProcess } from '@afterimage/local-servers';
 
 /** A reader or writer as a process of its own, from the built code, as in production. */
 export class ServiceProcess {
@@ -10,6 +11,7 @@ export class ServiceProcess {
   constructor(app: 'reader' | 'writer', configPath: string) {
     const main = fileURLToPath(new URL(`../../apps/${app}/dist/main.js`, import.meta.url));
     this.#child = spawn(process.execPath, [main, '--config', configPath], { stdio: ['ignore', 'pipe', 'pipe'] });
+    endWithThisProcess(this.#child);
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
         this.#output = (this.#output + text).slice(-20_000);
@@ -24,6 +26,11 @@ export class ServiceProcess {
 
   get ended(): boolean {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  /** SIGSTOP: it stands still wherever it is, with its connections open; SIGCONT: it goes on. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    if (!this.ended) this.#child.kill(signal);
   }
 
   /** Ends it at once, wherever it is. */

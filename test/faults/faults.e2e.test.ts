@@ -1,0 +1,63 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { RestartablePostgres, RestartableRedis, findRedisProgram } from './restartable-servers.js';
+import { type SeedReport, runSeed } from './seed-run.js';
+
+/**
+ * The short form runs a few fixed seeds. The long form is asked for with `npm run test:faults -- --seeds 500`, and a
+ * seed that failed is run again with `npm run test:faults -- --backend redis --seed 42`: see run.sh.
+ */
+const settings = {
+  first: Number(process.env['AFTERIMAGE_FAULTS_FIRST'] ?? 1),
+  count: Number(process.env['AFTERIMAGE_FAULTS_COUNT'] ?? 2),
+  minutes: Number(process.env['AFTERIMAGE_FAULTS_MINUTES'] ?? Number.POSITIVE_INFINITY),
+  isLong: process.env['AFTERIMAGE_FAULTS_COUNT'] !== undefined,
+  backend: process.env['AFTERIMAGE_FAULTS_BACKEND'],
+};
+const redisProgram = findRedisProgram();
+
+function describeFailure(seed: number, backend: string, { differences, faults }: SeedReport): string {
+  return [
+    `seed ${seed} on ${backend} failed; again with: npm run test:faults -- --backend ${backend} --seed ${seed}`,
+    'faults:',
+    ...faults.map((fault) => `  ${fault}`),
+    'differences:',
+    ...differences.map((difference) => `  ${difference}`),
+  ].join('\n');
+}
+
+describe.each(['redis', 'postgres'] as const)('with the queue on %s', (backend) => {
+  const left = settings.backend !== undefined && settings.backend !== backend;
+  const skipped = left || (backend === 'redis' && redisProgram === null);
+  let postgres: RestartablePostgres;
+  let redis: RestartableRedis | null = null;
+
+  beforeAll(async () => {
+    if (skipped) return;
+    postgres = await RestartablePostgres.start();
+    if (backend === 'redis' && redisProgram !== null) redis = await RestartableRedis.start(redisProgram);
+  });
+  afterAll(async () => {
+    if (skipped) return;
+    await redis?.remove();
+    await postgres.remove();
+  });
+
+  test.skipIf(skipped)(
+    'after any faults mirror, history and as-of equal the source, and every stream is well',
+    async () => {
+      const until = Date.now() + settings.minutes * 60_000;
+      const failures: string[] = [];
+      for (let seed = settings.first; seed < settings.first + settings.count && Date.now() < until; seed += 1) {
+        const report = await runSeed({ seed, postgres, redis });
+        const failed = report.differences.length > 0;
+        if (failed) failures.push(describeFailure(seed, backend, report));
+        if (settings.isLong) {
+          const outcome = failed ? failures.at(-1) : `${report.faults.length} faults, ${report.events} events: equal`;
+          process.stdout.write(`${backend} seed ${seed}: ${report.seconds.toFixed(1)} s, ${outcome}\n`);
+        }
+      }
+      expect(failures.join('\n\n')).toBe('');
+    },
+    settings.isLong ? 2 ** 31 - 1 : 300_000,
+  );
+});

@@ -1,0 +1,217 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FakeMaxScale, FaultOptions } from '@afterimage/cdc-protocol/testing';
+import type { Batch } from '@afterimage/change-events';
+import type { Pool } from 'pg';
+import type { Dice } from './dice.js';
+import { type Pipeline, roles } from './pipeline.js';
+import type { QueueStore } from './queue-store.js';
+import type { RestartablePostgres, RestartableRedis } from './restartable-servers.js';
+import type { SourceModel } from './source-model.js';
+
+/** What faults strike. */
+export interface Victims {
+  readonly model: SourceModel;
+  readonly server: FakeMaxScale;
+  readonly pipeline: Pipeline;
+  readonly store: QueueStore;
+  readonly pool: Pool;
+  readonly postgres: RestartablePostgres;
+  readonly redis: RestartableRedis | null;
+  readonly dice: Dice;
+  /** Batches that were seen in the queue, to come again later. */
+  readonly remembered: Batch[];
+}
+
+/** Strikes; resolves when the fault is over. Returns what it did, for the list of a run that failed. */
+type Fault = (victims: Victims) => Promise<string>;
+
+async function killProcess({ pipeline, dice }: Victims): Promise<string> {
+  const role = dice.pick(roles);
+  const pauseMs = dice.pick([0, 0, 500]);
+  await pipeline.kill(role);
+  await sleep(pauseMs);
+  pipeline.launch(role);
+  return `${role} killed, started after ${pauseMs} ms`;
+}
+
+async function stopProcess({ pipeline, dice }: Victims): Promise<string> {
+  const role = dice.pick(roles);
+  const exitCode = await pipeline.stop(role);
+  pipeline.launch(role);
+  return `${role} stopped in order (exit code ${String(exitCode)}), started again`;
+}
+
+async function freezeProcess({ pipeline, dice }: Victims): Promise<string> {
+  const role = dice.pick(roles);
+  // The long one outlasts the lock of a job.
+  const pauseMs = dice.pick([300, 800, 1_500, 7_000]);
+  pipeline.signal(role, 'SIGSTOP');
+  await sleep(pauseMs);
+  pipeline.signal(role, 'SIGCONT');
+  return `${role} frozen for ${pauseMs} ms`;
+}
+
+/** The frozen reader thinks that it is the active one when it wakes up, and sends what it has. */
+async function startRival({ pipeline, pool, dice }: Victims): Promise<string> {
+  pipeline.launch('reader-2');
+  const pauseMs = dice.between(200, 2_000);
+  const frozen = dice.pick(['reader', 'reader-2'] as const);
+  await sleep(dice.between(0, 1_500));
+  pipeline.signal(frozen, 'SIGSTOP');
+  try {
+    await endBackends(pool, `application_name = 'afterimage reader lock'`);
+    await sleep(pauseMs);
+  } finally {
+    pipeline.signal(frozen, 'SIGCONT');
+  }
+  return `second reader; ${frozen} frozen for ${pauseMs} ms, readers lost their locks`;
+}
+
+async function endBackends(pool: Pool, condition: string): Promise<number> {
+  const { rowCount } = await pool.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE datname = current_database() AND pid <> pg_backend_pid() AND ${condition}`,
+  );
+  return rowCount ?? 0;
+}
+
+async function cutPostgresConnections({ pool }: Victims): Promise<string> {
+  return `${await endBackends(pool, 'random() < 0.6')} PostgreSQL backends terminated`;
+}
+
+/** PostgreSQL takes the end of one backend by SIGKILL for damage to shared memory, and restarts all of itself. */
+async function killBackend({ pool }: Victims): Promise<string> {
+  const { rows } = await pool.query<{ pid: number }>(
+    `SELECT pid FROM pg_stat_activity
+     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' ORDER BY random() LIMIT 1`,
+  );
+  const pid = rows[0]?.pid;
+  if (pid !== undefined) process.kill(pid, 'SIGKILL');
+  return 'a PostgreSQL backend killed: crash recovery';
+}
+
+async function restartPostgres({ postgres, dice }: Victims): Promise<string> {
+  const how = dice.pick(['stop', 'kill'] as const);
+  const pauseMs = dice.pick([0, 700]);
+  await postgres.restart(how, pauseMs);
+  return `PostgreSQL restarted (${how}), away for ${pauseMs} ms and more`;
+}
+
+async function restartRedis({ redis, dice }: Victims): Promise<string> {
+  if (redis === null) throw new Error('this run has no Redis');
+  const forgets = dice.chance(0.5);
+  const pauseMs = dice.pick([0, 700]);
+  await redis.restart(pauseMs, forgets);
+  return `Redis killed, away for ${pauseMs} ms${forgets ? ', all forgotten' : ''}`;
+}
+
+async function wipeQueue({ store }: Victims): Promise<string> {
+  await store.wipe();
+  return 'queue wiped';
+}
+
+async function loseJobs({ store }: Victims): Promise<string> {
+  await store.loseSome();
+  return 'some jobs lost';
+}
+
+/** Jobs that are there come a second time, and jobs from long ago come again. */
+async function repeatJobs({ store, dice, remembered }: Victims): Promise<string> {
+  const now = await store.batches();
+  const again = dice.shuffle([...now, ...dice.shuffle(remembered).slice(0, 10)]);
+  remembered.push(...now);
+  await store.add(again);
+  return `${again.length} jobs added again`;
+}
+
+async function reorderJobs({ store, dice, remembered }: Victims): Promise<string> {
+  const batches = await store.batches();
+  remembered.push(...batches);
+  await store.wipe();
+  await store.add(dice.shuffle(batches));
+  return `${batches.length} jobs in another order`;
+}
+
+async function cutSource({ server, dice }: Victims): Promise<string> {
+  const how = dice.pick(['close', 'reset'] as const);
+  server.disconnectAll(how);
+  return `MaxScale connections: ${how}`;
+}
+
+async function stopSource({ server, dice }: Victims): Promise<string> {
+  const pauseMs = dice.between(100, 1_500);
+  server.refuse();
+  server.disconnectAll('close');
+  await sleep(pauseMs);
+  await server.accept();
+  return `MaxScale away for ${pauseMs} ms`;
+}
+
+const striking: readonly FaultOptions[] = [
+  { at: 'mid-row', action: { kind: 'drop' } },
+  { at: 'mid-row', action: { kind: 'reset' } },
+  { at: 'mid-row', action: { kind: 'garbage' } },
+  { at: 'mid-row', action: { kind: 'stall' } },
+  { at: 'mid-row', action: { kind: 'delay', ms: 300 } },
+  { at: 'after-row', action: { kind: 'garbage' } },
+  { at: 'after-row', action: { kind: 'garbage', bytes: Buffer.from('ERR: Unknown command\n\0') } },
+  { at: 'after-row', action: { kind: 'garbage', bytes: Buffer.from('{"namespace": "torn\n') } },
+  { at: 'after-row', action: { kind: 'stall' } },
+  { at: 'after-accept', action: { kind: 'stall' } },
+  { at: 'after-auth', action: { kind: 'reset' } },
+  { at: 'after-register', action: { kind: 'drop' } },
+  { at: 'after-request', action: { kind: 'stall' } },
+  { at: 'after-request', action: { kind: 'garbage', bytes: Buffer.from('HTTP/1.1 400 Bad Request\n') } },
+  { at: 'after-schema', action: { kind: 'drop' } },
+];
+
+/** A fault on the wire, with a reconnection so that those of the handshake have something to strike. */
+async function disturbSource({ server, dice }: Victims): Promise<string> {
+  const options = dice.pick(striking);
+  const occurrence = options.at === 'mid-row' || options.at === 'after-row' ? dice.between(1, 30) : 1;
+  const connections = dice.between(1, 4);
+  const fault = server.inject({ ...options, occurrence, connections });
+  server.disconnectAll('close');
+  const lastingMs = dice.pick([500, 1_500, 2_500]);
+  await sleep(lastingMs);
+  fault.release();
+  const point = typeof options.at === 'string' ? options.at : 'bytes';
+  return `MaxScale: ${options.action.kind} ${point} (${occurrence}) on ${connections} connections, for ${lastingMs} ms`;
+}
+
+async function repeatEvents({ model }: Victims): Promise<string> {
+  model.repeat();
+  return 'a table sends its last transactions again';
+}
+
+async function rotateFiles({ model }: Victims): Promise<string> {
+  model.rotate();
+  return 'MaxScale rotates its files';
+}
+
+const everywhere: readonly Fault[] = [
+  killProcess,
+  killProcess,
+  stopProcess,
+  freezeProcess,
+  startRival,
+  cutPostgresConnections,
+  killBackend,
+  restartPostgres,
+  wipeQueue,
+  loseJobs,
+  repeatJobs,
+  reorderJobs,
+  cutSource,
+  stopSource,
+  disturbSource,
+  disturbSource,
+  repeatEvents,
+  rotateFiles,
+];
+
+/** A random fault that this run can have. Its promise rejects only when striking failed. */
+export function strike(victims: Victims): Promise<string> {
+  const possible = victims.redis === null ? everywhere : [...everywhere, restartRedis, restartRedis];
+  return victims.dice.pick(possible)(victims);
+}

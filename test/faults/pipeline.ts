@@ -1,0 +1,68 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ServiceProcess } from '../replay/service-process.js';
+
+export const roles = ['reader', 'writer-1', 'writer-2'] as const;
+/** `reader-2` is there only after a fault called for it. */
+export type Role = (typeof roles)[number] | 'reader-2';
+
+/** Reader and writers of one run as processes. */
+export class Pipeline {
+  readonly #processes = new Map<Role, ServiceProcess>();
+  readonly #folder: string;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  static async start(config: unknown): Promise<Pipeline> {
+    const pipeline = new Pipeline(await mkdtemp(join(tmpdir(), 'afterimage-faults-')));
+    await writeFile(pipeline.#configPath, JSON.stringify(config));
+    for (const role of roles) pipeline.launch(role);
+    return pipeline;
+  }
+
+  get #configPath(): string {
+    return join(this.#folder, 'afterimage.yaml');
+  }
+
+  /** Does nothing where the process runs already. */
+  launch(role: Role): void {
+    if (this.#processes.get(role)?.ended === false) return;
+    this.#processes.set(role, new ServiceProcess(role.startsWith('reader') ? 'reader' : 'writer', this.#configPath));
+  }
+
+  async kill(role: Role): Promise<void> {
+    const process = this.#processes.get(role);
+    this.#processes.delete(role);
+    await process?.kill();
+  }
+
+  /** SIGTERM. Resolves with its exit code. */
+  async stop(role: Role): Promise<number | null> {
+    const process = this.#processes.get(role);
+    this.#processes.delete(role);
+    return process === undefined ? null : process.stop();
+  }
+
+  signal(role: Role, signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#processes.get(role)?.signal(signal);
+  }
+
+  /** Processes that ended by themselves, with the end of their output. */
+  get ended(): string[] {
+    return [...this.#processes].filter(([, process]) => process.ended).map(([role]) => `${role} ended by itself`);
+  }
+
+  /** The end of what each process wrote. */
+  get output(): string {
+    return [...this.#processes].map(([role, process]) => `${role}:\n${process.output.slice(-2_500)}`).join('\n');
+  }
+
+  /** Ends all at once. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#processes.values()].map((process) => process.kill()));
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}

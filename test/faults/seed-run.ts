@@ -1,0 +1,226 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, Pool, escapeIdentifier } from 'pg';
+import { type FakeMaxScale, startFakeMaxScale } from '@afterimage/cdc-protocol/testing';
+import { listStreamRecords, migrate } from '@afterimage/replica';
+import { Dice } from './dice.js';
+import { type Victims, strike } from './faults.js';
+import { Pipeline } from './pipeline.js';
+import { QueueStore } from './queue-store.js';
+import type { RestartablePostgres, RestartableRedis } from './restartable-servers.js';
+import { SourceModel, tableSettings } from './source-model.js';
+import { findDifferences, findTroubledStreams } from './verification.js';
+
+/** How long the pipeline may take to catch up when all faults are over; a failure waits this long, nothing else does. */
+const convergenceMs = 90_000;
+const lookMs = 50;
+
+export interface SeedOptions {
+  readonly seed: number;
+  readonly postgres: RestartablePostgres;
+  /** Null: the queue is in PostgreSQL. */
+  readonly redis: RestartableRedis | null;
+}
+
+/** What became of a seed: an empty list of differences when all is well. */
+export interface SeedReport {
+  readonly differences: readonly string[];
+  readonly faults: readonly string[];
+  readonly events: number;
+  readonly seconds: number;
+}
+
+/** One run: a source of its own under load, several faults, then everything compared with the model. */
+export async function runSeed(options: SeedOptions): Promise<SeedReport> {
+  const run = new SeedRun(options);
+  try {
+    await run.prepare();
+    return await run.run();
+  } finally {
+    await run.close();
+  }
+}
+
+class SeedRun {
+  readonly #options: SeedOptions;
+  readonly #dice: Dice;
+  readonly #name: string;
+  readonly #startedAt = Date.now();
+  readonly #faults: string[] = [];
+  #closing: (() => Promise<unknown>)[] = [];
+  #config: unknown;
+  #victims: Victims | undefined;
+
+  constructor(options: SeedOptions) {
+    this.#options = options;
+    this.#dice = new Dice(options.seed);
+    this.#name = `fault_${options.seed}_${randomBytes(4).toString('hex')}`;
+  }
+
+  async prepare(): Promise<void> {
+    const { postgres, redis } = this.#options;
+    const pool = await this.#createDatabase(postgres);
+    const chunking = this.#dice.pick(['recorded', 'recorded', { seed: this.#options.seed, maxBytes: 20_000 }] as const);
+    const server = await startFakeMaxScale({ chunking });
+    this.#closing.push(() => server.close());
+    const model = new SourceModel(server, this.#dice.fork());
+    const postgresUrl = databaseUrl(postgres.adminUrl, this.#name);
+    this.#config = this.#configure(server, postgresUrl);
+    for (let i = 0; i < 15; i += 1) model.commit();
+    const pipeline = await Pipeline.start(this.#config);
+    this.#closing.push(() => pipeline.close());
+    const store = new QueueStore({ pool, postgresUrl, redisUrl: redis?.url ?? null, prefix: this.#name });
+    const dice = this.#dice.fork();
+    this.#victims = { model, server, pipeline, store, pool, postgres, redis, dice, remembered: [] };
+  }
+
+  async #createDatabase(postgres: RestartablePostgres): Promise<Pool> {
+    const { adminUrl } = postgres;
+    await runAdmin(adminUrl, `CREATE DATABASE ${escapeIdentifier(this.#name)}`);
+    const connectionString = databaseUrl(adminUrl, this.#name);
+    await migrate(connectionString);
+    const pool = new Pool({ connectionString, max: 3, options: '-c datestyle=ISO -c timezone=UTC' });
+    // Faults end idle connections too.
+    pool.on('error', () => undefined);
+    this.#closing.push(async () => {
+      await pool.end();
+      await runAdmin(postgres.adminUrl, `DROP DATABASE ${escapeIdentifier(this.#name)} WITH (FORCE)`);
+    });
+    return pool;
+  }
+
+  #configure(server: FakeMaxScale, url: string): unknown {
+    const { redis } = this.#options;
+    return {
+      postgres: { url },
+      queue: {
+        backend: redis === null ? 'postgres' : 'redis',
+        prefix: this.#name,
+        ...(redis === null ? {} : { url: redis.url }),
+      },
+      sources: {
+        main: {
+          ...server.address,
+          tables: tableSettings(),
+          // Short, so that what is not answered is soon tried another way.
+          timeouts: { dialMs: 2_000, handshakeMs: 1_500, writeMs: 2_000, resumeMs: 700, idleCheckMs: 2_500 },
+        },
+      },
+      reader: {
+        maxBatchEvents: this.#dice.pick([1, 7, 25, 200]),
+        maxBatchBytes: 65_536,
+        lingerMs: 1,
+        maxQueuedBatches: 6,
+      },
+    };
+  }
+
+  async run(): Promise<SeedReport> {
+    const { model, dice, pool } = this.#running;
+    const differences: string[] = [];
+    if (!(await this.#waitFor(async () => (await this.#applied()) > 0))) return this.#report(['nothing was applied']);
+    const healing: Promise<void>[] = [];
+    for (let round = dice.between(3, 7); round > 0; round -= 1) {
+      await this.#work();
+      const fault = this.#strike();
+      healing.push(fault);
+      // Half of the faults overlap with the next.
+      if (dice.chance(0.5)) await fault;
+    }
+    await this.#work();
+    await Promise.all(healing);
+    if (!(await this.#waitFor(async () => (await this.#applied()) >= model.events))) {
+      differences.push(`${await this.#applied().catch(String)} of ${model.events} events applied`);
+    } else {
+      differences.push(...(await this.#waitForRest()));
+    }
+    if ((await this.#applied()) > 0) {
+      differences.push(...(await findDifferences({ pool, model, config: this.#config, dice })));
+    }
+    return this.#report(differences);
+  }
+
+  get #running(): Victims {
+    if (this.#victims === undefined) throw new Error('prepare the run first');
+    return this.#victims;
+  }
+
+  /** Some transactions, in slices, so that faults strike while work is on its way. */
+  async #work(): Promise<void> {
+    const { model, dice } = this.#running;
+    for (let slice = dice.between(2, 6); slice > 0; slice -= 1) {
+      for (let i = dice.between(1, 8); i > 0; i -= 1) model.commit();
+      if (dice.chance(0.3)) model.alter();
+      // The moment of a fault, not a wait for anything.
+      await sleep(dice.below(80));
+    }
+  }
+
+  async #strike(): Promise<void> {
+    const at = Date.now() - this.#startedAt;
+    const place = this.#faults.push(`${at} ms: …`) - 1;
+    const what = await strike(this.#running).catch((error: unknown) => `could not strike: ${String(error)}`);
+    this.#faults[place] = `${at} ms: ${what}`;
+  }
+
+  async #applied(): Promise<number> {
+    const { rows } = await this.#running.pool.query<{ n: number }>(
+      'SELECT coalesce(sum(ordinal), 0)::int AS n FROM afterimage.offsets',
+    );
+    return rows[0]?.n ?? 0;
+  }
+
+  /** False at the deadline, or when a process ended by itself. */
+  async #waitFor(condition: () => Promise<boolean>): Promise<boolean> {
+    const deadline = Date.now() + convergenceMs;
+    while (Date.now() < deadline && this.#running.pipeline.ended.length === 0) {
+      if (await condition().catch(() => false)) return true;
+      await sleep(lookMs);
+    }
+    return false;
+  }
+
+  /** Everything is applied: now the queue must run empty and all streams be well. */
+  async #waitForRest(): Promise<string[]> {
+    const { pool, store } = this.#running;
+    const streams = (await listStreamRecords(pool)).map(({ id }) => id);
+    const isWell = async () => (await findTroubledStreams(pool)).length === 0;
+    const found: string[] = [];
+    if (!(await this.#waitFor(isWell))) found.push(...(await findTroubledStreams(pool)));
+    const isEmpty = async () => (await store.depth(streams)) === 0;
+    if (!(await this.#waitFor(isEmpty))) found.push(`${await store.depth(streams)} jobs stay in the queue`);
+    return found;
+  }
+
+  #report(differences: readonly string[]): SeedReport {
+    const { model, pipeline } = this.#running;
+    const all = [...pipeline.ended, ...differences];
+    return {
+      differences: all.length === 0 ? [] : [...all, pipeline.output],
+      faults: this.#faults,
+      events: model.events,
+      seconds: (Date.now() - this.#startedAt) / 1000,
+    };
+  }
+
+  async close(): Promise<void> {
+    for (const close of this.#closing.toReversed()) await close();
+    this.#closing = [];
+  }
+}
+
+function databaseUrl(adminUrl: string, database: string): string {
+  const url = new URL(adminUrl);
+  url.pathname = `/${database}`;
+  return url.href;
+}
+
+async function runAdmin(adminUrl: string, statement: string): Promise<void> {
+  const client = new Client({ connectionString: adminUrl });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
