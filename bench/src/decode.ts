@@ -1,7 +1,7 @@
 import { connect } from '@afterimage/cdc-protocol';
-import { startSource, stopProcess } from './processes.js';
+import { readCpuSeconds, startSource, stopProcess } from './processes.js';
 import { preciseNow, database, tableNames } from './source-messages.js';
-import { round } from './usage.js';
+import { round, watchOthers } from './usage.js';
 import { type Workload, eventsOf } from './workload.js';
 
 export interface Decoded {
@@ -11,6 +11,7 @@ export interface Decoded {
   readonly megabytesPerSecond: number;
   /** Of the client alone; the wall clock also has the source and the loopback in it. */
   readonly cpuSecondsPerMillion: number;
+  readonly otherCores: number;
 }
 
 /**
@@ -27,6 +28,8 @@ export async function measureDecode(work: Workload, passes: number): Promise<Dec
     source.tell({ kind: 'go' });
     const wanted = eventsOf(work) * passes;
     const cpuBefore = process.cpuUsage();
+    const sourceBefore = readCpuSeconds(source.child.pid);
+    const readOthers = watchOthers();
     let lines = 0;
     let characters = 0;
     for await (const messages of connection.messages()) {
@@ -40,6 +43,7 @@ export async function measureDecode(work: Workload, passes: number): Promise<Dec
     const { at } = await source.hear('first');
     const seconds = (preciseNow() - at) / 1000;
     const { user, system } = process.cpuUsage(cpuBefore);
+    const otherCores = readOthers(readCpuSeconds(source.child.pid) - sourceBefore);
     await connection.close();
     if (lines !== wanted) throw new Error(`${lines} rows came, ${wanted} were sent`);
     return {
@@ -49,6 +53,7 @@ export async function measureDecode(work: Workload, passes: number): Promise<Dec
       megabytesPerSecond: Math.round(characters / seconds / 1e6),
       // Microseconds per line.
       cpuSecondsPerMillion: round((user + system) / lines, 3),
+      otherCores,
     };
   } finally {
     await stopProcess(source.child);

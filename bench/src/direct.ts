@@ -3,7 +3,7 @@ import { type TableSettings, createApplier, migrate, registerStreams } from '@af
 import { type Measured, measured } from './measured.js';
 import type { Servers } from './servers.js';
 import { database, tableNames } from './source-messages.js';
-import { postgresCpu, round } from './usage.js';
+import { postgresCpu, round, watchOthers } from './usage.js';
 import { verifyReplica } from './verification.js';
 import { type Workload, batchesOf, expectedOf } from './workload.js';
 
@@ -28,6 +28,7 @@ export interface DirectOptions {
 
 export interface Direct extends Measured {
   readonly cpuSeconds: { readonly postgres: number; readonly client: number };
+  readonly otherCores: number;
 }
 
 /**
@@ -46,6 +47,7 @@ export async function measureDirect({ servers, work, batchEvents }: DirectOption
     const batches = [...batchesOf(work, identity, { events: batchEvents, bytes: 1024 * 1024 })];
     const applier = createApplier(pool, () => settings);
     const cpuBefore = { client: process.cpuUsage(), postgres: postgresCpu(servers.pids.postgres) };
+    const readOthers = watchOthers();
     const start = performance.now();
     for (const batch of batches) {
       const outcome = await applier.apply(batch);
@@ -57,8 +59,9 @@ export async function measureDirect({ servers, work, batchEvents }: DirectOption
       postgres: round(postgresCpu(servers.pids.postgres) - cpuBefore.postgres, 2),
       client: round((user + system) / 1e6, 2),
     };
+    const otherCores = readOthers(cpuSeconds.postgres);
     await verifyReplica(pool, [table], expectedOf(work));
-    return { ...measured(work, seconds), cpuSeconds };
+    return { ...measured(work, seconds), cpuSeconds, otherCores };
   } finally {
     await pool.end();
   }

@@ -20,6 +20,7 @@ export interface Freshness {
   /** Median time between two looks: the resolution of the figures above. */
   readonly pollMilliseconds: number;
   readonly cpuSeconds: Usage['cpuSeconds'];
+  readonly otherCores: number;
 }
 
 const warmUpSeconds = 3;
@@ -40,13 +41,13 @@ export async function measureFreshness({ rate, seconds, ...rest }: FreshnessOpti
     const readUsage = pipeline.startMeter();
     const looks = await poll(pipeline.pool, table, seconds);
     pipeline.source.tell({ kind: 'stop' });
-    const { cpuSeconds } = await readUsage();
+    const { cpuSeconds, otherCores } = await readUsage();
     const { writes } = await pipeline.source.hear('left');
     const sent = writes.at(-1)?.[0] ?? 0;
     await waitUntilApplied(pipeline, sent);
     const ids = String((sent * (sent + 1)) / 2);
     await verifyReplica(pipeline.pool, tables, { rows: sent, history: sent, ids, values: ids });
-    return { ...summarise(looks, writes), eventsPerSecond: rate, cpuSeconds };
+    return { ...summarise(looks, writes), eventsPerSecond: rate, cpuSeconds, otherCores };
   } finally {
     await pipeline.stop();
   }

@@ -23,6 +23,7 @@ const usage = `npm run bench -- decode|direct|end-to-end|freshness|catch-up|mixe
   --seconds n                how long a freshness run takes, or the stop of catch-up lasts
   --mix a,b                  names of mixes
   --repeat n                 runs of each figure, of which the fastest counts
+  --reader a=1,b=2           settings of the configuration's section reader
   --profile folder           CPU profiles of reader and writers
 `;
 
@@ -38,16 +39,25 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string' },
     mix: { type: 'string', default: Object.keys(mixes).join(',') },
     repeat: { type: 'string', default: '1' },
+    reader: { type: 'string', default: '' },
     profile: { type: 'string' },
   },
 });
 
 const numbersOf = (list: string): number[] => list.split(',').map(Number);
+const settingsOf = (list: string): Record<string, number> =>
+  Object.fromEntries(
+    list
+      .split(',')
+      .filter((pair) => pair !== '')
+      .map((pair) => pair.split('='))
+      .map(([name = '', value]) => [name, Number(value)]),
+  );
 const eventsOr = (fallback: number): number => Number(values.events ?? fallback);
 const batchEvents = Number(values.batch);
 const repeat = Number(values.repeat);
 const common = {
-  reader: { maxBatchEvents: batchEvents },
+  reader: { maxBatchEvents: batchEvents, ...settingsOf(values.reader) },
   ...(values.profile === undefined ? {} : { profileDir: values.profile }),
 };
 

@@ -6,7 +6,17 @@ import { migrate } from '@afterimage/replica';
 import { type App, type Source, hasEnded, startApp, startSource, stopProcess } from './processes.js';
 import { type SourcePlan, database } from './source-messages.js';
 import type { Servers } from './servers.js';
-import { type Parts, type PerPart, cpuOf, mapParts, peaksOf, postgresCpu, postgresCpuByRole, round } from './usage.js';
+import {
+  type Parts,
+  type PerPart,
+  cpuOf,
+  mapParts,
+  peaksOf,
+  postgresCpu,
+  postgresCpuByRole,
+  round,
+  watchOthers,
+} from './usage.js';
 
 export type Backend = 'redis' | 'postgres';
 
@@ -39,6 +49,8 @@ export interface Usage {
   readonly cpuSeconds: PerPart;
   readonly postgresCpuSeconds: PerPart;
   readonly peakMegabytes: PerPart;
+  /** Cores that were busy with something else meanwhile. */
+  readonly otherCores: number;
 }
 
 export async function startPipeline(options: PipelineOptions): Promise<Pipeline> {
@@ -119,11 +131,16 @@ function makeConfig({ servers, backend, plan, reader }: PipelineOptions, url: st
 }
 
 function startMeter(pool: Pool, postmaster: number, parts: Parts): () => Promise<Usage> {
-  const before = { ...cpuOf(parts), postgres: postgresCpu(postmaster) } as PerPart;
+  const read = (): PerPart => ({ ...cpuOf(parts), postgres: postgresCpu(postmaster) });
+  const before = read();
+  const readOthers = watchOthers();
   return async () => {
-    const after = { ...cpuOf(parts), postgres: postgresCpu(postmaster) } as PerPart;
+    const after = read();
+    const cpuSeconds = mapParts(after, (seconds, name) => round(seconds - (before[name] ?? 0), 2));
+    const otherCores = readOthers(Object.values(cpuSeconds).reduce((sum, seconds) => sum + seconds, 0));
     return {
-      cpuSeconds: mapParts(after, (seconds, name) => round(seconds - (before[name] ?? 0), 2)),
+      cpuSeconds,
+      otherCores,
       postgresCpuSeconds: await postgresCpuByRole(pool, postmaster),
       peakMegabytes: { ...peaksOf(parts), postgres: peaksOf({ all: await backendPids(pool) })['all'] ?? 0 },
     };

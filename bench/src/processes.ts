@@ -84,6 +84,16 @@ export function readCpuSeconds(pid: number | undefined, withEnded = false): numb
   return ticks / 100;
 }
 
+/** CPU time of all processes of the machine since it started, in seconds. Linux only. */
+export function readBusySeconds(): number {
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = (
+    /^cpu +(.*)/.exec(readFile('/proc/stat'))?.[1] ?? ''
+  )
+    .split(' ')
+    .map(Number);
+  return (user + nice + system + irq + softirq) / 100;
+}
+
 /** Highest resident memory so far, MB. Linux only. */
 export function readPeakMegabytes(pid: number | undefined): number {
   return Math.round(Number(/VmHWM:\s+(\d+)/.exec(readProc(pid, 'status'))?.[1] ?? 0) / 1024);
@@ -100,10 +110,12 @@ export function listChildren(parent: number): number[] {
   return pids.filter((pid) => readParent(pid) === parent);
 }
 
+const readProc = (pid: number | undefined, file: string): string => readFile(`/proc/${pid}/${file}`);
+
 /** '' for a process that is gone, and on systems without /proc. */
-function readProc(pid: number | undefined, file: string): string {
+function readFile(path: string): string {
   try {
-    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+    return readFileSync(path, 'utf8');
   } catch {
     return '';
   }

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { listChildren, readCpuSeconds, readPeakMegabytes } from './processes.js';
+import { listChildren, readBusySeconds, readCpuSeconds, readPeakMegabytes } from './processes.js';
 
 /** Process ids by the part of the system that they are. */
 export type Parts = Readonly<Record<string, readonly (number | undefined)[]>>;
@@ -19,6 +19,21 @@ export function peaksOf(parts: Parts): PerPart {
 export function postgresCpu(postmaster: number): number {
   const alive = listChildren(postmaster).reduce((sum, pid) => sum + readCpuSeconds(pid), 0);
   return readCpuSeconds(postmaster, true) + alive;
+}
+
+/**
+ * How many cores were busy with what is not part of the measurement, from this call on: a run beside which much else went on
+ * tells little. Takes the CPU seconds of the measured processes except this one.
+ */
+export function watchOthers(): (ownSeconds: number) => number {
+  const begun = performance.now();
+  const busy = readBusySeconds();
+  const self = process.cpuUsage();
+  return (ownSeconds) => {
+    const { user, system } = process.cpuUsage(self);
+    const others = readBusySeconds() - busy - ownSeconds - (user + system) / 1e6;
+    return Math.max(0, round((others / (performance.now() - begun)) * 1000, 2));
+  };
 }
 
 /** CPU seconds since their start of PostgreSQL's processes of now, by what they work for. */
