@@ -162,6 +162,33 @@ describe('a type change is the same in mirror and history view:', () => {
   }
 });
 
+test('a type that changes again and again is the same in mirror and history view', async () => {
+  const types = [
+    ['varchar', 'string', '12.75'],
+    ['decimal', 'double', 1.5],
+    ['int', 'int', 3],
+    ['varchar', 'string', 'x'],
+    ['blob', 'bytes', 'é'],
+    ['text', 'bytes', 'y'],
+  ] as const;
+  const settingsOf = () => testSettings();
+  const applier = createApplier(database.pool, settingsOf);
+  for (const [i, [real, avro, value]] of types.entries()) {
+    source.alter([id, field('v', real, avro)]);
+    const outcome = await applier.apply(source.transaction(['insert', i, value]).cut());
+    expect(outcome).toMatchObject({ kind: 'applied', refused: 0 });
+    expect(await rebuild(database.pool, { stream, settingsOf, apply: false })).toMatchObject({ equal: true });
+  }
+  expect(await rows('SELECT v FROM shop_history.orders ORDER BY id')).toEqual([
+    ['13'],
+    ['2'],
+    ['3'],
+    ['x'],
+    ['é'],
+    ['y'],
+  ]);
+});
+
 test('a number of long ago that does not fit the newest type is NULL in the history view, which goes on working', async () => {
   source.fields = [id, field('v', 'bigint', 'long')];
   const first = source.transaction(['insert', 1, 123456], ['delete', 1, 123456]).cut();

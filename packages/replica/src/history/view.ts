@@ -16,7 +16,6 @@ interface ViewColumn {
   readonly name: string;
   readonly origin: string;
   readonly postgresType: string;
-  readonly sourceType: string;
 }
 
 /**
@@ -55,22 +54,34 @@ export function historyView(names: ReplicaNames, versions: readonly VersionColum
 function historyQuery(versions: readonly VersionColumns[], timeZone: string): string {
   const columns = viewColumns(versions);
   const meta = historyRowColumns.map(([name]) => quoteName(name)).join(', ');
-  const segments = new Map<string, VersionColumns>();
-  for (const version of versions) segments.set(version.segment, version);
-  return [...segments.values()]
-    .map(({ segment, columns: own }) => {
-      const byOrigin = new Map(own.map((column) => [column.origin, column]));
-      const values = columns.map((newest) => {
-        const column = byOrigin.get(newest.origin);
-        const value =
-          column === undefined
-            ? `NULL::${newest.postgresType}`
-            : viewExpression(quoteName(column.history), column, newest, timeZone);
-        return `${value} AS ${quoteName(newest.name)}`;
+  const segments = new Map(versions.map((version, i) => [version.segment, i]));
+  return [...segments]
+    .map(([segment, i]) => {
+      const [own, ...later] = versions.slice(i).map((version) => columnsByOrigin(version));
+      const values = columns.map(({ name, origin, postgresType }) => {
+        const column = own?.get(origin);
+        const lineage = later.flatMap((version) => version.get(origin) ?? []);
+        const value = column === undefined ? `NULL::${postgresType}` : convertThrough(column, lineage, timeZone);
+        return `${value} AS ${quoteName(name)}`;
       });
       return `SELECT ${[meta, ...values].join(', ')} FROM ${segment}`;
     })
     .join('\nUNION ALL\n');
+}
+
+function columnsByOrigin({ columns }: VersionColumns): Map<string, StoredColumn> {
+  return new Map(columns.map((column) => [column.origin, column]));
+}
+
+/** Through every type the column has had since, as the mirror's values went: 1.6 that was an integer once is 2 for ever. */
+function convertThrough(column: StoredColumn, lineage: readonly StoredColumn[], timeZone: string): string {
+  let value = quoteName(column.history);
+  let from = column;
+  for (const to of lineage) {
+    value = viewExpression(value, from, to, timeZone);
+    from = to;
+  }
+  return value;
 }
 
 export interface AsOfOptions {
