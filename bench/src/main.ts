@@ -8,6 +8,7 @@ import { measureFreshness } from './freshness.js';
 import { type Measured, bestOf } from './measured.js';
 import { mixes } from './mixes.js';
 import type { Backend } from './pipeline.js';
+import { waitForQuiet } from './quiet.js';
 import { type Servers, startServers } from './servers.js';
 import { round } from './usage.js';
 import { type Workload, standardWork } from './workload.js';
@@ -22,6 +23,7 @@ const usage = `npm run bench -- decode|direct|end-to-end|freshness|catch-up|mixe
   --rate 100,1000,10000      events per second (freshness); the first is taken by catch-up
   --seconds n                how long a freshness run takes, or the stop of catch-up lasts
   --mix a,b                  names of mixes
+  --quiet n                  seconds to wait before each run for a machine on which nothing else runs, at most
   --repeat n                 runs of each figure, of which the fastest counts
   --reader a=1,b=2           settings of the configuration's section reader
   --profile folder           CPU profiles of reader and writers
@@ -38,6 +40,7 @@ const { values, positionals } = parseArgs({
     rate: { type: 'string' },
     seconds: { type: 'string' },
     mix: { type: 'string', default: Object.keys(mixes).join(',') },
+    quiet: { type: 'string', default: '0' },
     repeat: { type: 'string', default: '1' },
     reader: { type: 'string', default: '' },
     profile: { type: 'string' },
@@ -63,7 +66,10 @@ const common = {
 
 /** What to run, by name: each gives a part of the result. */
 const benches: Readonly<Record<string, (servers: Servers) => Promise<unknown>>> = {
-  decode: () => bestOf(repeat, () => measureDecode(standardWork(500_000), Math.ceil(eventsOr(5_000_000) / 500_000))),
+  decode: () =>
+    bestOf({ times: repeat, before: quiet }, () =>
+      measureDecode(standardWork(500_000), Math.ceil(eventsOr(5_000_000) / 500_000)),
+    ),
   direct: (servers) => direct(servers, standardWork(eventsOr(1_000_000))),
   'end-to-end': async (servers) => {
     const events = eventsOr(1_000_000);
@@ -85,14 +91,16 @@ const benches: Readonly<Record<string, (servers: Servers) => Promise<unknown>>> 
       const results: unknown[] = [];
       for (const rate of numbersOf(values.rate ?? '100,1000,10000')) {
         const seconds = Number(values.seconds ?? 20);
+        await quiet();
         results.push(await measureFreshness({ ...common, servers, backend, writers: 1, rate, seconds }));
         progress(`freshness ${backend} ${rate}/s`);
       }
       return results;
     }),
   'catch-up': (servers) =>
-    forBackends(servers, (backend) => {
+    forBackends(servers, async (backend) => {
       const [rate = 1000] = numbersOf(values.rate ?? '1000');
+      await quiet();
       return measureCatchUp({ ...common, servers, backend, rate, stopSeconds: Number(values.seconds ?? 3600) });
     }),
   mixes: async (servers) => {
@@ -137,6 +145,8 @@ const benches: Readonly<Record<string, (servers: Servers) => Promise<unknown>>> 
     }),
 };
 
+const quiet = () => waitForQuiet(Number(values.quiet));
+
 function progress(what: string): void {
   process.stderr.write(`${new Date().toISOString()} ${what}\n`);
 }
@@ -153,13 +163,13 @@ async function forBackends(servers: Servers, run: (backend: Backend) => Promise<
 }
 
 async function direct(servers: Servers, work: Workload) {
-  const best = await bestOf(repeat, () => measureDirect({ servers, work, batchEvents }));
+  const best = await bestOf({ times: repeat, before: quiet }, () => measureDirect({ servers, work, batchEvents }));
   progress(`direct ${best.eventsPerSecond} events/s`);
   return best;
 }
 
 async function endToEnd(options: EndToEndOptions, base: Measured) {
-  const best = await bestOf(repeat, () => measureEndToEnd({ ...common, ...options }));
+  const best = await bestOf({ times: repeat, before: quiet }, () => measureEndToEnd({ ...common, ...options }));
   const { backend, tables, writers } = options;
   progress(`${backend}, ${tables} tables, ${writers} writers: ${best.eventsPerSecond} events/s`);
   return { ...best, toDirect: round(best.eventsPerSecond / base.eventsPerSecond, 2) };

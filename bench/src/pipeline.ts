@@ -102,8 +102,10 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
     addWriter,
     stopWriters,
     checkAlive: () => {
-      const children = [source.child, ...writers.map(({ child }) => child), ...(reader ? [reader.child] : [])];
-      if (children.some(hasEnded)) throw new Error('a process ended by itself');
+      const running = [source, ...(reader === undefined ? [] : [reader]), ...writers].map(({ child }) => child);
+      for (const { exitCode, signalCode, spawnargs } of running.filter(hasEnded)) {
+        throw new Error(`${spawnargs.join(' ').slice(0, 200)} ended by itself: ${exitCode ?? signalCode}`);
+      }
     },
     startMeter: () => startMeter(pool, servers.pids.postgres, partsOf()),
     stop,
