@@ -29,5 +29,8 @@ test('before the build the command says what to do', async () => {
 
   const failure = run(process.execPath, [join(elsewhere, 'bin', 'afterimage.mjs'), 'status']);
 
-  await expect(failure).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining('npm run build') });
+  await expect(failure).rejects.toMatchObject({
+    code: 1,
+    stderr: 'afterimage: not built yet: run `npm run build` in the checkout\n',
+  });
 });
