@@ -25,6 +25,10 @@ function describeFailure(seed: number, backend: string, { differences, faults }:
   ].join('\n');
 }
 
+function describeSuccess(seed: number, backend: string, { faults, events, phases }: SeedReport): string {
+  return `${backend} seed ${seed}: ${events} events equal; ${phases.join(', ')} s\n${faults.map((fault) => `    ${fault}\n`).join('')}`;
+}
+
 describe.each(['redis', 'postgres'] as const)('with the queue on %s', (backend) => {
   const left = settings.backend !== undefined && settings.backend !== backend;
   const skipped = left || (backend === 'redis' && redisProgram === null);
@@ -49,12 +53,9 @@ describe.each(['redis', 'postgres'] as const)('with the queue on %s', (backend) 
       const failures: string[] = [];
       for (let seed = settings.first; seed < settings.first + settings.count && Date.now() < until; seed += 1) {
         const report = await runSeed({ seed, postgres, redis });
-        const failed = report.differences.length > 0;
-        if (failed) failures.push(describeFailure(seed, backend, report));
-        if (settings.isLong) {
-          const outcome = failed ? failures.at(-1) : `${report.faults.length} faults, ${report.events} events: equal`;
-          process.stdout.write(`${backend} seed ${seed}: ${report.seconds.toFixed(1)} s, ${outcome}\n`);
-        }
+        const failure = report.differences.length > 0 ? describeFailure(seed, backend, report) : null;
+        if (failure !== null) failures.push(failure);
+        if (settings.isLong) process.stdout.write(`${failure ?? describeSuccess(seed, backend, report)}\n`);
       }
       expect(failures.join('\n\n')).toBe('');
     },

@@ -27,7 +27,8 @@ export interface SeedReport {
   readonly differences: readonly string[];
   readonly faults: readonly string[];
   readonly events: number;
-  readonly seconds: number;
+  /** What took how long: phase and seconds since the start. */
+  readonly phases: readonly string[];
 }
 
 /** One run: a source of its own under load, several faults, then everything compared with the model. */
@@ -46,6 +47,7 @@ class SeedRun {
   readonly #dice: Dice;
   readonly #name: string;
   readonly #startedAt = Date.now();
+  readonly #phases: string[] = [];
   readonly #faults: string[] = [];
   #closing: (() => Promise<unknown>)[] = [];
   #config: unknown;
@@ -119,6 +121,7 @@ class SeedRun {
     const { model, dice, pool } = this.#running;
     const differences: string[] = [];
     if (!(await this.#waitFor(async () => (await this.#applied()) > 0))) return this.#report(['nothing was applied']);
+    this.#endPhase('running');
     const healing: Promise<void>[] = [];
     for (let round = dice.between(3, 7); round > 0; round -= 1) {
       await this.#work();
@@ -129,15 +132,28 @@ class SeedRun {
     }
     await this.#work();
     await Promise.all(healing);
+    this.#endPhase('healed');
     if (!(await this.#waitFor(async () => (await this.#applied()) >= model.events))) {
       differences.push(`${await this.#applied().catch(String)} of ${model.events} events applied`);
     } else {
+      this.#endPhase('applied');
       differences.push(...(await this.#waitForRest()));
+      this.#endPhase('at rest');
     }
-    if ((await this.#applied()) > 0) {
-      differences.push(...(await findDifferences({ pool, model, config: this.#config, dice })));
-    }
+    // After a failure to catch up even this may fail; what came before is the cause then.
+    const compared = findDifferences({ pool, model, config: this.#config, dice });
+    differences.push(...(await compared.catch((error: unknown) => [`cannot compare: ${String(error)}`])));
+    this.#endPhase('compared');
     return this.#report(differences);
+  }
+
+  /** Seconds. */
+  get #elapsed(): string {
+    return ((Date.now() - this.#startedAt) / 1000).toFixed(1);
+  }
+
+  #endPhase(name: string): void {
+    this.#phases.push(`${name} ${this.#elapsed}`);
   }
 
   get #running(): Victims {
@@ -147,7 +163,8 @@ class SeedRun {
 
   /** Some transactions, in slices, so that faults strike while work is on its way. */
   async #work(): Promise<void> {
-    const { model, dice } = this.#running;
+    const { model } = this.#running;
+    const dice = this.#dice;
     for (let slice = dice.between(2, 6); slice > 0; slice -= 1) {
       for (let i = dice.between(1, 8); i > 0; i -= 1) model.commit();
       if (dice.chance(0.3)) model.alter();
@@ -157,10 +174,12 @@ class SeedRun {
   }
 
   async #strike(): Promise<void> {
-    const at = Date.now() - this.#startedAt;
-    const place = this.#faults.push(`${at} ms: …`) - 1;
-    const what = await strike(this.#running).catch((error: unknown) => `could not strike: ${String(error)}`);
-    this.#faults[place] = `${at} ms: ${what}`;
+    const at = this.#elapsed;
+    const place = this.#faults.push(`${at} s: …`) - 1;
+    // Faults overlap: dice of its own for each keep what one throws from the others.
+    const victims = { ...this.#running, dice: this.#running.dice.fork() };
+    const what = await strike(victims).catch((error: unknown) => `could not strike: ${String(error)}`);
+    this.#faults[place] = `${at} s: ${what}`;
   }
 
   async #applied(): Promise<number> {
@@ -199,7 +218,7 @@ class SeedRun {
       differences: all.length === 0 ? [] : [...all, pipeline.output],
       faults: this.#faults,
       events: model.events,
-      seconds: (Date.now() - this.#startedAt) / 1000,
+      phases: this.#phases,
     };
   }
 

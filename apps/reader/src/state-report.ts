@@ -6,20 +6,27 @@ const retryMs = 1_000;
 
 /**
  * Keeps a stream's reader state in PostgreSQL up to date without ever holding up the stream: writes only changes,
- * one at a time, and of several that pile up only the newest.
+ * one at a time, and of several that pile up only the newest. Nothing is written any more once another reader has a
+ * later epoch.
  */
 export class StateReport {
   readonly #pool: Pool;
   readonly #streamId: string;
+  readonly #epoch: bigint;
   readonly #onError: (error: unknown) => void;
   #current: ReaderStatus | undefined;
   #written: ReaderStatus | undefined;
   #writing: Promise<void> | undefined;
   readonly #closing = new AbortController();
 
-  constructor(pool: Pool, streamId: string, onError: (error: unknown) => void) {
+  constructor(
+    pool: Pool,
+    { streamId, epoch }: { readonly streamId: string; readonly epoch: bigint },
+    onError: (error: unknown) => void,
+  ) {
     this.#pool = pool;
     this.#streamId = streamId;
+    this.#epoch = epoch;
     this.#onError = onError;
   }
 
@@ -50,7 +57,7 @@ export class StateReport {
     while (this.#current !== this.#written && this.#current !== undefined) {
       const status = this.#current;
       try {
-        await setReaderState(this.#pool, this.#streamId, status);
+        await setReaderState(this.#pool, this.#streamId, status, this.#epoch);
         this.#written = status;
       } catch (error) {
         this.#onError(error);

@@ -77,11 +77,15 @@ class StreamReader {
   #feedState: FeedState = 'connecting';
 
   constructor(options: StreamOptions) {
-    const { record, queue, pool, logger } = options;
+    const { record, queue, pool, logger, epoch } = options;
     this.#options = options;
     this.#labels = { source: record.source, database: record.database, table: record.table };
     this.#queue = openBatchQueue(queue, record.id, 0);
-    this.#report = new StateReport(pool, record.id, createErrorLog(logger, 'cannot write the reader state'));
+    this.#report = new StateReport(
+      pool,
+      { streamId: record.id, epoch },
+      createErrorLog(logger, 'cannot write the reader state'),
+    );
     this.#sender = this.#createSender();
   }
 

@@ -97,15 +97,25 @@ describe('registered streams', () => {
           [id],
         )
       ).rows[0] as unknown;
-    await setReaderState(database.pool, id, { state: 'halted', code: 'LOST_POSITION', message: 'first' });
+    await setReaderState(database.pool, id, { state: 'halted', code: 'LOST_POSITION', message: 'first' }, 1n);
     const halted = await read();
     expect(halted).toMatchObject({ reader_state: 'halted', reader_code: 'LOST_POSITION', reader_message: 'first' });
-    await setReaderState(database.pool, id, { state: 'halted', code: 'LOST_POSITION', message: 'second' });
+    await setReaderState(database.pool, id, { state: 'halted', code: 'LOST_POSITION', message: 'second' }, 1n);
     expect(await read()).toEqual({ ...(halted as object), reader_message: 'second' });
-    await setReaderState(database.pool, id, { state: 'streaming', code: null, message: null });
+    await setReaderState(database.pool, id, { state: 'streaming', code: null, message: null }, 1n);
     const streaming = await read();
     expect(streaming).toMatchObject({ reader_state: 'streaming', reader_code: null });
     expect(streaming).not.toMatchObject({ reader_since: (halted as { reader_since: string }).reader_since });
+  });
+
+  it('keep the state that the newest reader gave them, whatever its predecessor still says', async () => {
+    const [stream] = await registerStreams(database.pool, 'succeeded', [{ database: 'shop', table: 'state' }]);
+    const id = stream?.id ?? '';
+    await database.pool.query(`INSERT INTO afterimage.readers (source, epoch) VALUES ('succeeded', 8)`);
+    await setReaderState(database.pool, id, { state: 'streaming', code: null, message: null }, 8n);
+    await setReaderState(database.pool, id, { state: 'idle', code: null, message: null }, 7n);
+    const { rows } = await database.pool.query(`SELECT reader_state FROM afterimage.streams WHERE id = $1`, [id]);
+    expect(rows).toEqual([{ reader_state: 'streaming' }]);
   });
 });
 

@@ -1,7 +1,7 @@
 import { and, asc, eq, inArray, sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import type { Pool } from 'pg';
-import { offsets, streams } from './tables.js';
+import { offsets, readers, streams } from './tables.js';
 
 export interface TableRegistration {
   readonly database: string;
@@ -110,8 +110,12 @@ export interface ReaderStatus {
   readonly message: string | null;
 }
 
-/** Writes what the reader is doing with a stream; `reader_since` moves only when state or code change. */
-export async function setReaderState(pool: Pool, streamId: string, status: ReaderStatus): Promise<void> {
+/**
+ * Writes what the reader of `epoch` is doing with a stream; `reader_since` moves only when state or code change. Does
+ * nothing when a later reader has taken over: a reader that lost its lock may take long to stop, and its last words
+ * must not stand over those of its successor.
+ */
+export async function setReaderState(pool: Pool, streamId: string, status: ReaderStatus, epoch: bigint): Promise<void> {
   const same = sql`${streams.readerState} = ${status.state} AND ${streams.readerCode} IS NOT DISTINCT FROM ${status.code}`;
   await drizzle(pool)
     .update(streams)
@@ -121,5 +125,10 @@ export async function setReaderState(pool: Pool, streamId: string, status: Reade
       readerMessage: status.message,
       readerSince: sql`CASE WHEN ${same} THEN ${streams.readerSince} ELSE now() END`,
     })
-    .where(eq(streams.id, streamId));
+    .where(
+      and(
+        eq(streams.id, streamId),
+        sql`NOT EXISTS (SELECT FROM ${readers} WHERE ${readers.source} = ${streams.source} AND ${readers.epoch} > ${epoch})`,
+      ),
+    );
 }
