@@ -346,6 +346,22 @@ describe('names from the stream', () => {
     expect(JSON.stringify(await rows('SELECT state_message FROM afterimage.streams'))).toContain('id, a\\\\0b');
   });
 
+  test('of a table called excluded do not meet those of ON CONFLICT', async () => {
+    const applier = applierWith({ mirror: { schema: 'shop', table: 'excluded' } });
+    await applier.apply(source.transaction(['insert', 1, 'a', 10]).cut());
+    const batch = source.transaction(['update_before', 1, 'a', 10], ['update_after', 1, 'b', 10]).cut();
+    expect(await applier.apply(batch)).toMatchObject({ kind: 'applied' });
+    expect(await rows('SELECT * FROM shop.excluded')).toEqual([[1, 'b', 10]]);
+  });
+
+  test('may be as many as a table can have columns, all of types whose lost values are counted', async () => {
+    const many = Array.from({ length: 1_500 }, (_, i) => field(`b${i}`, 'bit', 'string'));
+    source.fields = [id, ...many];
+    const outcome = await applierWith().apply(source.transaction(['insert', 1, ...many.map(() => '')]).cut());
+    expect(outcome).toMatchObject({ kind: 'applied', events: 1 });
+    expect(outcome.kind === 'applied' ? outcome.lost.size : 0).toBe(1_500);
+  });
+
   test('of 64 characters get histories of their own', async () => {
     const mirror = { schema: 's'.repeat(64), table: 't'.repeat(64) };
     const outcome = await applierWith({ mirror }).apply(source.transaction(['insert', 1, 'a', 10]).cut());

@@ -18,6 +18,21 @@ export function lostColumns(columns: readonly TargetColumn[]): { name: string; c
   });
 }
 
+/** A SELECT has at most 1,664 columns (PostgreSQL manual, "PostgreSQL Limits"); some are needed for other things. */
+const isWide = (columns: readonly TargetColumn[]): boolean => columns.length + lostColumns(columns).length > 1600;
+
+/** What tells of each value whether it was lost: a column for each, in one array where that would be too many columns. */
+function lostValues(columns: readonly TargetColumn[]): string[] {
+  const conditions = lostColumns(columns).map(({ condition }) => condition);
+  if (isWide(columns)) return [`ARRAY[${conditions.join(', ')}] AS lost`];
+  return conditions.map((condition, i) => `${condition} AS lost_${i}`);
+}
+
+/** How to refer to them behind `eventsQuery`. */
+export function lostReference(columns: readonly TargetColumn[]): (i: number) => string {
+  return isWide(columns) ? (i) => `lost[${i + 1}]` : (i) => `lost_${i}`;
+}
+
 /**
  * SELECT of typed rows, one for each event: what every history row has, v0, v1, …, lost_0, …
  *
@@ -41,7 +56,7 @@ export function eventsQuery({ version, columns, nul }: EventsQueryOptions): stri
     'to_timestamp(ts) AS ts',
     'event_type',
     ...values,
-    ...lostColumns(columns).map(({ condition }, i) => `${condition} AS lost_${i}`),
+    ...lostValues(columns),
   ];
   return `SELECT ${select.join(', ')}\n  FROM ${from}`;
 }

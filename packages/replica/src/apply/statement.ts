@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { historyRowColumns } from '../history/segment.js';
 import { type ReplicaNames, quoteName, quoteTable } from '../names.js';
 import { identityOf, rowHash } from '../schema/ddl.js';
-import { eventsQuery, lostColumns } from './events-query.js';
+import { eventsQuery, lostColumns, lostReference } from './events-query.js';
 import type { TargetColumn } from '../schema/target.js';
 import type { SchemaVersion } from '../schema/versions.js';
 
@@ -43,7 +43,8 @@ export function applyStatement(options: StatementOptions): ApplyStatement {
   const { columns } = options;
   const lost = lostColumns(columns);
   const mirror = options.mirror ? mirrorParts(options) : { parts: [], missing: '0' };
-  const counts = lost.map((_, i) => `count(*) FILTER (WHERE lost_${i})::int AS lost_${i}`);
+  const isLost = lostReference(columns);
+  const counts = lost.map((_, i) => `count(*) FILTER (WHERE ${isLost(i)})::int AS lost_${i}`);
   const text = [
     `WITH events AS MATERIALIZED (${eventsQuery(options)})`,
     `, history AS (${historyInsert(options)})`,
@@ -108,7 +109,8 @@ function keyedParts({ names, columns, version }: MirrorStatementOptions, key: re
       // An update's before-image removes its key, unless its after-image (or a later event) brings it again.
       `net AS (SELECT DISTINCT ON (${keyValues}) event_type, ${allValues} FROM events ORDER BY ${keyValues}, stream_ordinal DESC)`,
       `gone AS (DELETE FROM ${mirror} AS m USING net WHERE net.event_type IN ('delete', 'update_before') AND ${sameKey})`,
-      `here AS (INSERT INTO ${mirror} (${allNames}) SELECT ${allValues} FROM net WHERE event_type IN ('insert', 'update_after', 'read') ` +
+      // The alias keeps a table that is itself called excluded apart from the rows that ON CONFLICT calls so.
+      `here AS (INSERT INTO ${mirror} AS m (${allNames}) SELECT ${allValues} FROM net WHERE event_type IN ('insert', 'update_after', 'read') ` +
         `ON CONFLICT (${key.map(quoteName).join(', ')}) DO ${onConflict})`,
     ],
     missing: '0',
