@@ -44,7 +44,12 @@ export async function runReader(options: ReaderOptions): Promise<void> {
     if (source === undefined) throw new Error(`no source "${name}" in the configuration`);
     return { name, config: source, connection: toConnectOptions(source) };
   });
-  const pool = new pg.Pool({ connectionString: config.postgres.url, max: poolSize, keepAlive: true });
+  const pool = new pg.Pool({
+    connectionString: config.postgres.url,
+    max: poolSize,
+    keepAlive: true,
+    application_name: 'afterimage-reader',
+  });
   pool.on('error', createErrorLog(logger, 'connection to PostgreSQL'));
   const queue = createQueueConnection({
     backend: config.queue.backend,
