@@ -96,6 +96,7 @@ export class BatchSender {
     const { queue, signal, onQueue } = this.#options;
     const backoff = createBackoff({ minMs: 100, maxMs: 5_000 });
     for (;;) {
+      signal.throwIfAborted();
       try {
         flight.jobId = await this.#awaitAdd(queue.add(batch));
         if (backoff.attempts > 0) onQueue(null);

@@ -19,6 +19,8 @@ export async function nextWithin<T>(promise: Promise<T>, ms: number): Promise<T 
  * per signal would hold on to every loser for as long as the signal lives.)
  */
 export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  // Nobody waits for it after an abort; a rejection that nobody takes would end the process.
+  promise.catch(() => undefined);
   signal.throwIfAborted();
   let abort: () => void = () => undefined;
   const aborted = new Promise<never>((_, reject) => {

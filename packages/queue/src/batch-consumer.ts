@@ -71,6 +71,8 @@ export function consumeBatches(
       maxStalledCount: 1_000_000_000,
       drainDelay,
       runRetryDelay: errorPauseMs,
+      // For jobs that lost this setting of theirs.
+      removeOnComplete: { count: 0 },
     },
     factory as never,
   );
@@ -87,6 +89,10 @@ export function consumeBatches(
 }
 
 async function settle(job: Job<JobPayload>, options: ConsumeOptions, signal: AbortSignal): Promise<BatchOutcome> {
+  if (isHollow(job.data)) {
+    options.onError(new Error('a job without its batch, left over when the store lost its jobs, was removed'));
+    return { kind: 'done' };
+  }
   try {
     let batch: Batch;
     try {
@@ -100,6 +106,14 @@ async function settle(job: Job<JobPayload>, options: ConsumeOptions, signal: Abo
     options.onError(toError(error));
     return { kind: 'retry', inMs: errorPauseMs };
   }
+}
+
+/**
+ * Whether the job holds nothing at all. A Redis that is emptied while a writer works on a job is given some of that job's
+ * fields again by the writer, without what it carried. The reader notices lost batches and sends them again.
+ */
+function isHollow(payload: unknown): boolean {
+  return payload === undefined || payload === null || JSON.stringify(payload) === '{}';
 }
 
 function toError(thrown: unknown): Error {

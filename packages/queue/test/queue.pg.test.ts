@@ -201,6 +201,27 @@ describe.each(queueBackends())('a batch queue', ({ backend, redisUrl, missing })
       await raw.close();
     });
 
+    it('removes a job that lost what it carried, as when the store is emptied under a writer', async () => {
+      const { factory, connection: store } = connection.bind();
+      const raw = new Queue(
+        `stream-${streamId}-0`,
+        { connection: store as object, prefix: options.prefix },
+        factory as never,
+      );
+      await raw.add('batch', {}, { jobId: 'hollow-1' });
+      consumers.push(
+        consumeBatches(connection, streamId, 0, {
+          process: () => Promise.reject(new Error('must not be called')),
+          onInvalid: () => Promise.resolve({ kind: 'retry', inMs: 60_000 }),
+          onError: (error) => errors.push(error),
+        }),
+      );
+      await gone('hollow-1');
+      expect(await raw.getJob('hollow-1')).toBeUndefined();
+      expect(errors.map((error) => error.message)).toEqual([expect.stringContaining('without its batch')]);
+      await raw.close();
+    });
+
     it('aborts the batch in work when the grace of a closing consumer is over, and the batch stays', async () => {
       const queue = openBatchQueue(connection, streamId, 0);
       const id = await queue.add(makeBatch(1));
