@@ -84,6 +84,8 @@ export async function createPostgresBinding(options: QueueOptions): Promise<Bull
   });
   connection.setMaxListeners(0);
   connection.on('error', options.onError);
+  // BullMQ borrows connections without listening for their errors: one that breaks then would end the process.
+  connection.pool.on('connect', (client) => client.on('error', () => undefined));
   try {
     await connection.waitUntilReady();
   } catch (error) {

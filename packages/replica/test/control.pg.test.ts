@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import pg from 'pg';
 import {
   acquireReaderLock,
   listStreamRecords,
@@ -106,6 +107,29 @@ describe('registered streams', () => {
     const streaming = await read();
     expect(streaming).toMatchObject({ reader_state: 'streaming', reader_code: null });
     expect(streaming).not.toMatchObject({ reader_since: (halted as { reader_since: string }).reader_since });
+  });
+
+  it('are not registered when the connection breaks meanwhile, which is an error like others, and can be afterwards', async () => {
+    const pool = new pg.Pool({ connectionString: database.url, max: 1, application_name: 'registering' });
+    pool.on('error', () => undefined);
+    const blocker = await database.pool.connect();
+    await blocker.query('BEGIN; LOCK TABLE afterimage.streams IN ACCESS EXCLUSIVE MODE');
+    const failed = registerStreams(pool, 'broken', [{ database: 'shop', table: 'orders' }]).then(
+      () => 'registered',
+      () => 'failed',
+    );
+    const terminate = async (): Promise<number | null> =>
+      (
+        await database.pool.query(
+          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'registering' AND wait_event_type = 'Lock'`,
+        )
+      ).rowCount;
+    await expect.poll(terminate).toBe(1);
+    expect(await failed).toBe('failed');
+    await blocker.query('ROLLBACK');
+    blocker.release();
+    expect(await registerStreams(pool, 'broken', [{ database: 'shop', table: 'orders' }])).toHaveLength(1);
+    await pool.end();
   });
 
   it('keep the state that the newest reader gave them, whatever its predecessor still says', async () => {

@@ -1,6 +1,7 @@
 import { and, asc, eq, inArray, sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import type { Pool } from 'pg';
+import { inTransaction } from '../transaction.js';
 import { offsets, readers, streams } from './tables.js';
 
 export interface TableRegistration {
@@ -37,7 +38,8 @@ export async function registerStreams(
   tables: readonly TableRegistration[],
 ): Promise<StreamRecord[]> {
   if (tables.length === 0) return [];
-  return drizzle(pool).transaction(async (tx) => {
+  return inTransaction(pool, async (client) => {
+    const tx = drizzle(client);
     const wanted = tables.map(({ database, table, partitions = 1 }) => ({
       source,
       databaseName: database,
