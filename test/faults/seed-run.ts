@@ -109,7 +109,7 @@ class SeedRun {
         },
       },
       reader: {
-        maxBatchEvents: this.#dice.pick([2, 10, 40, 500]),
+        maxBatchEvents: this.#dice.pick([5, 20, 100, 500]),
         maxBatchBytes: 65_536,
         lingerMs: 1,
         maxQueuedBatches: 6,
