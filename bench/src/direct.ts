@@ -1,7 +1,6 @@
-import { Pool } from 'pg';
 import { type TableSettings, createApplier, migrate, registerStreams } from '@afterimage/replica';
 import { type Measured, measured } from './measured.js';
-import type { Servers } from './servers.js';
+import { type Servers, openPool } from './servers.js';
 import { database, tableNames } from './source-messages.js';
 import { postgresCpu, round, watchOthers } from './usage.js';
 import { verifyReplica } from './verification.js';
@@ -38,7 +37,7 @@ export interface Direct extends Measured {
 export async function measureDirect({ servers, work, batchEvents }: DirectOptions): Promise<Direct> {
   const url = await servers.fresh();
   await migrate(url);
-  const pool = new Pool({ connectionString: url, max: 1 });
+  const pool = openPool(url, 1);
   try {
     const [stream] = await registerStreams(pool, 'bench', [{ database, table }]);
     if (stream === undefined) throw new Error('the stream was not registered');

@@ -1,11 +1,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Pool } from 'pg';
+import type { Pool } from 'pg';
 import { migrate } from '@afterimage/replica';
 import { type App, type Source, hasEnded, startApp, startSource, stopProcess } from './processes.js';
 import { type SourcePlan, database } from './source-messages.js';
-import type { Servers } from './servers.js';
+import { type Servers, openPool } from './servers.js';
 import {
   type Parts,
   type PerPart,
@@ -59,7 +59,7 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
   await migrate(url);
   const folder = await mkdtemp(join(tmpdir(), 'afterimage-bench-'));
   const configPath = join(folder, 'afterimage.yaml');
-  const pool = new Pool({ connectionString: url, max: 2 });
+  const pool = openPool(url, 2);
   const source = startSource(plan);
   let reader: App | undefined;
   let writers: App[] = [];

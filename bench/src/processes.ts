@@ -20,6 +20,7 @@ export function startSource(plan: SourcePlan): Source {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   const reports = new Map<string, SourceReport>();
+  child.once('exit', () => child.emit('report'));
   child.on('message', (message) => {
     const report = message as SourceReport;
     reports.set(report.kind, report);
@@ -33,7 +34,7 @@ export function startSource(plan: SourcePlan): Source {
         const report = reports.get(kind);
         if (report !== undefined) return report as Extract<SourceReport, { kind: K }>;
         if (child.exitCode !== null) throw new Error('the source ended by itself');
-        await Promise.race([once(child, 'report'), once(child, 'exit')]);
+        await once(child, 'report');
       }
     },
   };
@@ -51,6 +52,7 @@ export function startApp(name: 'reader' | 'writer', configPath: string, profileD
   const args = [...profile, local(`../../apps/${name}/dist/main.js`), '--config', configPath];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const counts = new Map<string, number>();
+  child.once('exit', () => child.emit('logged'));
   createInterface({ input: child.stdout }).on('line', (line) => {
     const { level, msg } = JSON.parse(line) as { level: string; msg: string };
     if (level === 'warn' || level === 'error' || level === 'fatal') process.stderr.write(`${line}\n`);
@@ -62,7 +64,7 @@ export function startApp(name: 'reader' | 'writer', configPath: string, profileD
     logged: async (message, times) => {
       while ((counts.get(message) ?? 0) < times) {
         if (hasEnded(child)) throw new Error(`a ${name} ended by itself`);
-        await Promise.race([once(child, 'logged'), once(child, 'exit')]);
+        await once(child, 'logged');
       }
     },
   };

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { once } from 'node:events';
-import { Client } from 'pg';
+import { Client, Pool } from 'pg';
 import { startPostgres, startRedis } from '@afterimage/local-servers';
 import { readParent } from './processes.js';
 
@@ -52,4 +52,11 @@ async function askRedisPid(url: string): Promise<number | undefined> {
   socket.destroy();
   const [, pid] = /process_id:(\d+)/.exec(answer.toString()) ?? [];
   return pid === undefined ? undefined : Number(pid);
+}
+
+/** A pool that does not mind when its database is dropped while its connections are on their way out. */
+export function openPool(url: string, connections: number): Pool {
+  const pool = new Pool({ connectionString: url, max: connections });
+  pool.on('error', () => undefined);
+  return pool;
 }
