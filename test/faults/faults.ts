@@ -45,9 +45,9 @@ async function freezeProcess({ pipeline, dice }: Victims): Promise<string> {
   const role = dice.pick(roles);
   // The long one outlasts the lock of a job.
   const pauseMs = dice.pick([300, 800, 1_500, 7_000]);
-  pipeline.signal(role, 'SIGSTOP');
+  const wake = pipeline.freeze(role);
   await sleep(pauseMs);
-  pipeline.signal(role, 'SIGCONT');
+  wake();
   return `${role} frozen for ${pauseMs} ms`;
 }
 
@@ -57,12 +57,12 @@ async function startRival({ pipeline, pool, dice }: Victims): Promise<string> {
   const pauseMs = dice.between(200, 2_000);
   const frozen = dice.pick(['reader', 'reader-2'] as const);
   await sleep(dice.between(0, 1_500));
-  pipeline.signal(frozen, 'SIGSTOP');
+  const wake = pipeline.freeze(frozen);
   try {
     await endBackends(pool, `application_name = 'afterimage reader lock'`);
     await sleep(pauseMs);
   } finally {
-    pipeline.signal(frozen, 'SIGCONT');
+    wake();
   }
   return `second reader; ${frozen} frozen for ${pauseMs} ms, readers lost their locks`;
 }

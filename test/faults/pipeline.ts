@@ -46,8 +46,11 @@ export class Pipeline {
     return process === undefined ? null : process.stop();
   }
 
-  signal(role: Role, signal: 'SIGSTOP' | 'SIGCONT'): void {
-    this.#processes.get(role)?.signal(signal);
+  /** SIGSTOP. Returns how to wake up that very process, whatever became of the role meanwhile. */
+  freeze(role: Role): () => void {
+    const process = this.#processes.get(role);
+    process?.signal('SIGSTOP');
+    return () => process?.signal('SIGCONT');
   }
 
   /** Processes that ended by themselves, with the end of their output. */

@@ -14,6 +14,8 @@ import { findDifferences, findTroubledStreams } from './verification.js';
 /** How long the pipeline may take to catch up when all faults are over; a failure waits this long, nothing else does. */
 const convergenceMs = 90_000;
 const lookMs = 50;
+/** Longer than any fault: what is not over then never will be, and must not hold up the run. */
+const longestFaultMs = 90_000;
 
 export interface SeedOptions {
   readonly seed: number;
@@ -178,8 +180,9 @@ class SeedRun {
     const place = this.#faults.push(`${at} s: …`) - 1;
     // Faults overlap: dice of its own for each keep what one throws from the others.
     const victims = { ...this.#running, dice: this.#running.dice.fork() };
-    const what = await strike(victims).catch((error: unknown) => `could not strike: ${String(error)}`);
-    this.#faults[place] = `${at} s: ${what}`;
+    const struck = strike(victims).catch((error: unknown) => `could not strike: ${String(error)}`);
+    const late = sleep(longestFaultMs, 'a fault that does not end', { ref: false });
+    this.#faults[place] = `${at} s: ${await Promise.race([struck, late])}`;
   }
 
   async #applied(): Promise<number> {
