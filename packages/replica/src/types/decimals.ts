@@ -10,8 +10,11 @@ import { mapEmptyNumber } from './integers.js';
 const WRONG_BASE = '4294967296';
 const RIGHT_BASE = '1000000000';
 const EXACT_INTEGERS = '9007199254740992';
-/** 2^52: below it over 10^scale, doubles lie closer together than the decimals of that scale. */
-const EXACT_DECIMALS = 2n ** 52n;
+/**
+ * 2^51: below it over 10^scale a double lies less than a quarter of a decimal's last place from it. (Half would do, were the
+ * double not printed with 17 digits and thereby rounded once before: 4194304.759627420 comes as 4194304.7596274205.)
+ */
+const EXACT_DECIMALS = 2n ** 51n;
 
 const notes: readonly TypeNote[] = [
   {
@@ -35,7 +38,7 @@ const notes: readonly TypeNote[] = [
     postgres: 'numeric(p,s)',
     arrives: 'a double, 1234567890 as 4529535186.0',
     done: 'the wrong base is undone, then rounded to s decimals',
-    lost: 'last digits from 2^52/10^s on (counted); NULL, counted, where nothing can be undone',
+    lost: 'last digits from 2^51/10^s on (counted); NULL, counted, where nothing can be undone',
     configure: '',
   },
   {
