@@ -122,12 +122,17 @@ describe('an app in the foreground', () => {
   it('ends with the command that started it, even when that is killed', async () => {
     const { child, lines } = start(['writer', '--config', config]);
     await vi.waitUntil(() => countOf(lines, 'writer is ready') === 1, patiently);
-    const { rows } = await database.pool.query<{ count: string }>(
-      `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'afterimage-writer' AND datname = current_database()`,
-    );
-    expect(Number(rows[0]?.count)).toBeGreaterThan(0);
+    const countConnections = async () => {
+      const { rows } = await database.pool.query<{ count: string }>(
+        `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'afterimage-writer' AND datname = current_database()`,
+      );
+      return Number(rows[0]?.count);
+    };
+    // It connects for its first look at the streams, just after it has told that it is ready.
+    await vi.waitUntil(async () => (await countConnections()) > 0, patiently);
     child.kill('SIGKILL');
     await vi.waitUntil(() => countOf(lines, 'writer has stopped') === 1, patiently);
+    expect(await countConnections()).toBe(0);
   });
 });
 
