@@ -132,7 +132,7 @@ describe('an app in the foreground', () => {
     await vi.waitUntil(async () => (await countConnections()) > 0, patiently);
     child.kill('SIGKILL');
     await vi.waitUntil(() => countOf(lines, 'writer has stopped') === 1, patiently);
-    expect(await countConnections()).toBe(0);
+    await expect.poll(countConnections, patiently).toBe(0);
   });
 });
 
