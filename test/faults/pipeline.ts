@@ -58,9 +58,14 @@ export class Pipeline {
     return [...this.#processes].filter(([, process]) => process.ended).map(([role]) => `${role} ended by itself`);
   }
 
-  /** The end of what each process wrote. */
+  /** Of what each process wrote: its errors, which tell why one ended by itself, and the end. */
   get output(): string {
-    return [...this.#processes].map(([role, process]) => `${role}:\n${process.output.slice(-2_500)}`).join('\n');
+    return [...this.#processes]
+      .map(([role, { output }]) => {
+        const errors = output.split('\n').filter((line) => line.includes('"level":"error"'));
+        return [`${role}:`, ...errors, '…', output.slice(-2_500)].join('\n');
+      })
+      .join('\n');
   }
 
   /** Ends all at once. */

@@ -13,8 +13,34 @@ const defaultPoolSize = 8;
 /** How long a fetch that failed waits: BullMQ repeats it at once unless the connection was refused. */
 const fetchPauseMs = 500;
 
+/**
+ * The client of BullMQ's LISTEN. BullMQ listens for its errors only once it has awaited the connection; what a server
+ * sends together with its first "ready", as when it is killed, comes before that and would end the process.
+ */
+class ListenClient extends pg.Client {
+  /** An error that came before anybody else listened. */
+  missed: Error | undefined;
+
+  constructor(...args: ConstructorParameters<typeof pg.Client>) {
+    super(...args);
+    this.on('error', (error) => {
+      if (this.listenerCount('error') === 1) this.missed = error;
+    });
+  }
+}
+
 /** The connection that all queues of a process share: one pool, one LISTEN client. */
-class SharedConnection extends PostgresConnection {
+export class SharedConnection extends PostgresConnection {
+  readonly #prepared = new WeakSet<pg.Client>();
+
+  constructor(options: PostgresConnectionOptions) {
+    super(options);
+    // BullMQ makes its LISTEN client of this, and nothing else.
+    Object.assign(this, { pgModule: { Client: ListenClient } });
+    // BullMQ borrows connections without listening for their errors: one that breaks then would end the process.
+    this.pool.on('connect', (client) => client.on('error', () => undefined));
+  }
+
   override async getListenClient(): ReturnType<PostgresConnection['getListenClient']> {
     const client = await super.getListenClient();
     if (client instanceof pg.Client && !this.#prepared.has(client)) {
@@ -22,11 +48,11 @@ class SharedConnection extends PostgresConnection {
       // Each consumer adds its listener to the one client; Node would warn from the eleventh on.
       client.setMaxListeners(0);
       queueQueries(client);
+      // Now that BullMQ listens it must know, lest it keep a client that is of no use.
+      if (client instanceof ListenClient && client.missed !== undefined) client.emit('error', client.missed);
     }
     return client;
   }
-
-  readonly #prepared = new WeakSet<pg.Client>();
 }
 
 /** Makes queries of several callers wait for each other: pg deprecates that its clients do this themselves. */
@@ -84,8 +110,6 @@ export async function createPostgresBinding(options: QueueOptions): Promise<Bull
   });
   connection.setMaxListeners(0);
   connection.on('error', options.onError);
-  // BullMQ borrows connections without listening for their errors: one that breaks then would end the process.
-  connection.pool.on('connect', (client) => client.on('error', () => undefined));
   try {
     await connection.waitUntilReady();
   } catch (error) {

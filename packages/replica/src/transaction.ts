@@ -5,18 +5,31 @@ import type { ClientBase, Pool, PoolClient } from 'pg';
  * the next query on it, so the event it emits besides is taken here: without a listener it would end the process.
  */
 export async function withConnection<T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
-  const client = await pool.connect();
   let broken = false;
   const onError = (): void => {
     broken = true;
   };
-  client.on('error', onError);
+  const client = await borrow(pool, onError);
   try {
     return await work(client);
   } finally {
     client.off('error', onError);
     client.release(broken);
   }
+}
+
+/**
+ * Listens from the moment on at which the pool stops to. With the promise that `connect` gives there is a gap: what a
+ * server sends together with its first "ready", as when it is killed, arrives before whoever awaits goes on.
+ */
+function borrow(pool: Pool, onError: (error: Error) => void): Promise<PoolClient> {
+  return new Promise((resolve, reject) => {
+    pool.connect((error, client) => {
+      if (client === undefined) return reject(error ?? new Error('the pool gave no connection'));
+      client.on('error', onError);
+      resolve(client);
+    });
+  });
 }
 
 /** Ends a transaction that failed. Where the connection is gone PostgreSQL has done so itself. */
