@@ -48,7 +48,7 @@ export async function measureEndToEnd({ work, tables, lazy = false, ...rest }: E
 export async function waitUntilApplied(pipeline: Pipeline, events: number): Promise<void> {
   for (;;) {
     const { rows } = await pipeline.pool.query<{ n: string | null }>(
-      'SELECT sum(ordinal) AS n FROM afterimage.offsets',
+      'SELECT sum(n) AS n FROM (SELECT min(ordinal) AS n FROM afterimage.offsets GROUP BY stream_id) AS o',
     );
     if (Number(rows[0]?.n ?? 0) >= events) return;
     pipeline.checkAlive();

@@ -157,7 +157,7 @@ export function* batchesOf(
     avroType,
     unsigned: false,
   }));
-  const schema = { fingerprint: fingerprintOf(fields), fields, version: 1, gtid: '0-1-1' };
+  const schema = { fingerprint: fingerprintOf(fields), fields, version: 1, gtid: '0-1-1', since: '1' };
   let previous = '';
   let ordinal = 1n;
   let lines: string[] = [];
@@ -166,13 +166,15 @@ export function* batchesOf(
     const [, sequence = '', event = ''] = idPattern.exec(lines.at(-1) ?? '') ?? [];
     const last = `0-1-${sequence}:${event}`;
     const batch: Batch = {
-      v: 1,
+      v: 2,
       stream,
       partition: 0,
+      layout: 1,
       epoch: '1',
       previous,
       last,
       checkpoint: { gtid: `0-1-${sequence}`, fileVersion: 1 },
+      lastOrdinal: (ordinal + BigInt(lines.length) - 1n).toString(),
       firstOrdinal: ordinal.toString(),
       sequenceBases: {},
       schema,

@@ -187,7 +187,7 @@ class SeedRun {
 
   async #applied(): Promise<number> {
     const { rows } = await this.#running.pool.query<{ n: number }>(
-      'SELECT coalesce(sum(ordinal), 0)::int AS n FROM afterimage.offsets',
+      'SELECT coalesce(sum(n), 0)::int AS n FROM (SELECT min(ordinal) AS n FROM afterimage.offsets GROUP BY stream_id) AS o',
     );
     return rows[0]?.n ?? 0;
   }

@@ -76,7 +76,10 @@ export function tableSettings(): Record<string, unknown> {
     }),
   );
   return Object.fromEntries(
-    tablePlans.map(({ name, key }) => [`${database}.${name}`, { ...(key === null ? {} : { key: [...key] }), columns }]),
+    tablePlans.map(({ name, key }) => [
+      `${database}.${name}`,
+      { ...(key === null ? {} : { key: [...key], partitions: 3 }), columns },
+    ]),
   );
 }
 

@@ -26,13 +26,14 @@ export function locateApp(name: AppName): string {
 export async function runApps(
   name: AppName,
   count: number,
-  options: { config?: string; pretty?: boolean },
+  options: { config?: string; pretty?: boolean; partitions?: string },
 ): Promise<number> {
   const args = [
     locateApp(name),
     '--config',
     resolve(resolveConfigPath(options.config)),
     ...(options.pretty === true ? ['--pretty'] : []),
+    ...(options.partitions === undefined ? [] : ['--partitions', options.partitions]),
   ];
   const children = Array.from({ length: count }, (_, index) =>
     startForeground(index === 0 ? args : [...args, '--port-offset', String(index)]),

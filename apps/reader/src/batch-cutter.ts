@@ -1,4 +1,5 @@
-import type { Change, ChangeEvent, StreamSchema } from './change-source.js';
+import type { Position } from '@afterimage/change-events';
+import type { ChangeEvent, StreamSchema } from './change-source.js';
 
 export interface BatchLimits {
   readonly maxEvents: number;
@@ -6,117 +7,110 @@ export interface BatchLimits {
   readonly maxBytes: number;
 }
 
-/** Consecutive events under one schema and one set of sequence bases. */
-export interface CutBatch {
+/** What must not be parted: one event, or both halves of an update. */
+export interface Unit {
   readonly events: readonly ChangeEvent[];
-  readonly bytes: number;
+  /** Ordinal of the first event; how many events a stream has never comes near 2^53. */
+  readonly ordinal: number;
+  /** How far the stream had come in the other domains. */
+  readonly others: Position;
+}
+
+/** What holds for the events of one batch. */
+export interface BatchContext {
   readonly schema: StreamSchema;
+  /** Ordinal of the stream's first event under it. */
+  readonly since: number;
   /** What to add to the sequences, per domain, where it is not 0. */
   readonly bases: ReadonlyMap<number, bigint>;
+}
+
+/** Events of one partition, in order, under one schema and one set of sequence bases. */
+export interface CutBatch extends BatchContext {
+  readonly units: readonly Unit[];
+  readonly count: number;
+  readonly bytes: number;
 }
 
 const nothing: readonly CutBatch[] = [];
 
 /**
- * Cuts a stream into batches: when the next event would exceed a limit, before the first event of another schema
- * version, when a sequence base changes, and on `flush`. The two halves of an update stay together. At a limit it
- * cuts between transactions when a boundary lies in the second half of the batch.
+ * Cuts a partition's events into batches: when the next unit would exceed a limit, before the first one in another
+ * context, and on `flush`. At a limit it cuts between transactions when a boundary lies in the second half of the batch.
  */
 export class BatchCutter {
   readonly #limits: BatchLimits;
-  #events: ChangeEvent[] = [];
+  #units: Unit[] = [];
   #sizes: number[] = [];
+  #count = 0;
   #bytes = 0;
-  /** Index of the first event of the newest transaction. */
+  /** Index of the first unit of the newest transaction. */
   #boundary = 0;
-  /** Of the events that are held; the one that follows is `#next`. */
-  #schema: StreamSchema | undefined;
-  #next: StreamSchema | undefined;
-  #bases: ReadonlyMap<number, bigint>;
+  /** Of the units that are held. */
+  #context: BatchContext | undefined;
 
-  constructor(limits: BatchLimits, bases: ReadonlyMap<number, bigint>) {
+  constructor(limits: BatchLimits) {
     this.#limits = limits;
-    this.#bases = new Map([...bases].filter(([, base]) => base !== 0n));
   }
 
-  /** Events that a flush would cut. */
-  get ready(): number {
-    return this.#events.at(-1)?.operation === 'update_before' ? this.#events.length - 1 : this.#events.length;
+  /** Whether a flush would cut anything. */
+  get isEmpty(): boolean {
+    return this.#units.length === 0;
   }
 
-  /** Takes the next change; returns the batches that it completed. Throws TypeError for an event before any schema. */
-  push(change: Change): readonly CutBatch[] {
-    switch (change.kind) {
-      case 'schema':
-        this.#next = change.schema;
-        return nothing;
-      case 'base': {
-        const cut = this.#cut(this.#events.length);
-        this.#bases = new Map(this.#bases).set(change.domain, change.base);
-        return cut;
-      }
-      case 'event':
-        return this.#add(change.event);
-    }
-  }
-
-  /** Cuts all that is held, except the first half of an update whose second has not come. */
-  flush(): readonly CutBatch[] {
-    return this.#cut(this.ready);
-  }
-
-  #add(event: ChangeEvent): readonly CutBatch[] {
-    const size = Buffer.byteLength(event.raw);
+  /** Takes the next unit; returns the batches that were complete without it. */
+  push(unit: Unit, context: BatchContext): readonly CutBatch[] {
+    const size = sizeOf(unit);
     let cut = nothing;
-    if (this.#next !== this.#schema) {
-      if (this.#next === undefined) throw new TypeError('an event came before any schema');
-      if (this.#schema === undefined || !isSameVersion(this.#schema, this.#next)) cut = this.#cut(this.#events.length);
-      this.#schema = this.#next;
+    if (this.#context !== context) {
+      cut = this.flush();
+      this.#context = context;
     }
-    while (this.#isFull(size)) {
-      const more = this.#cut(this.#chooseCut(event));
-      if (more.length === 0) break;
-      cut = [...cut, ...more];
-    }
-    const previous = this.#events.at(-1);
-    if (previous !== undefined && !isSameTransaction(previous, event)) this.#boundary = this.#events.length;
-    this.#events.push(event);
+    while (this.#isFull(unit.events.length, size)) cut = [...cut, ...this.#cut(this.#chooseCut(unit))];
+    const previous = this.#units.at(-1);
+    if (previous !== undefined && !isSameTransaction(previous, unit)) this.#boundary = this.#units.length;
+    this.#units.push(unit);
     this.#sizes.push(size);
-    this.#bytes += size + 1;
+    this.#count += unit.events.length;
+    this.#bytes += size;
     return cut;
   }
 
-  #isFull(nextSize: number): boolean {
-    const { length } = this.#events;
-    return length > 0 && (length + 1 > this.#limits.maxEvents || this.#bytes + nextSize > this.#limits.maxBytes);
+  /** Cuts all that is held. */
+  flush(): readonly CutBatch[] {
+    return this.#cut(this.#units.length);
   }
 
-  /** How many of the held events to cut, now that `next` has no room. */
-  #chooseCut(next: ChangeEvent): number {
-    const { length } = this.#events;
-    const last = this.#events.at(-1);
-    const isTransactionEnd = last === undefined || !isSameTransaction(last, next);
-    if (isTransactionEnd && last?.operation !== 'update_before') return length;
-    return this.#boundary * 2 >= length ? this.#boundary : this.ready;
+  #isFull(nextCount: number, nextSize: number): boolean {
+    if (this.#units.length === 0) return false;
+    return this.#count + nextCount > this.#limits.maxEvents || this.#bytes + nextSize > this.#limits.maxBytes;
   }
 
-  #cut(count: number): readonly CutBatch[] {
-    if (count === 0 || this.#schema === undefined) return nothing;
-    const events = this.#events.slice(0, count);
-    const bytes = this.#sizes.slice(0, count).reduce((sum, size) => sum + size + 1, 0);
-    this.#events = this.#events.slice(count);
-    this.#sizes = this.#sizes.slice(count);
+  /** How many of the held units to cut, now that `next` has no room. */
+  #chooseCut(next: Unit): number {
+    const { length } = this.#units;
+    const last = this.#units.at(-1);
+    if (last === undefined || !isSameTransaction(last, next)) return length;
+    return this.#boundary * 2 >= length ? this.#boundary : length;
+  }
+
+  #cut(length: number): readonly CutBatch[] {
+    if (length === 0 || this.#context === undefined) return nothing;
+    const units = this.#units.splice(0, length);
+    const bytes = this.#sizes.splice(0, length).reduce((sum, size) => sum + size, 0);
+    const count = units.reduce((sum, unit) => sum + unit.events.length, 0);
     this.#bytes -= bytes;
-    this.#boundary = Math.max(0, this.#boundary - count);
-    return [{ events, bytes, schema: this.#schema, bases: this.#bases }];
+    this.#count -= count;
+    this.#boundary = Math.max(0, this.#boundary - length);
+    return [{ ...this.#context, units, count, bytes }];
   }
 }
 
-/** Also a version that only got another number ends a batch: its number is where the reader resumes. */
-function isSameVersion(a: StreamSchema, b: StreamSchema): boolean {
-  return a.fingerprint === b.fingerprint && a.version === b.version && a.gtid === b.gtid;
+/** UTF-8 bytes with the newlines between. */
+function sizeOf({ events }: Unit): number {
+  return events.reduce((sum, event) => sum + Buffer.byteLength(event.raw) + 1, 0);
 }
 
-function isSameTransaction(a: ChangeEvent, b: ChangeEvent): boolean {
-  return a.sequence === b.sequence && a.domain === b.domain && a.serverId === b.serverId;
+function isSameTransaction({ events: [a] }: Unit, { events: [b] }: Unit): boolean {
+  return a?.sequence === b?.sequence && a?.domain === b?.domain && a?.serverId === b?.serverId;
 }

@@ -8,7 +8,7 @@ import { nextWithin, silence, unlessAborted } from './waiting.js';
 export interface SenderOptions {
   readonly queue: BatchQueue;
   readonly limits: WindowLimits;
-  /** The offset as PostgreSQL has it now. */
+  /** The partition's offset as PostgreSQL has it now. */
   readonly readOffset: () => Promise<Offset | undefined>;
   /** The queue takes no batches, or takes them again. */
   readonly onQueue: (error: unknown) => void;
@@ -23,7 +23,7 @@ const suspicionMs = 1_000;
 const looks = 2;
 
 /**
- * The sending end of a stream: puts batches into the queue in order, at most as many as the window allows beyond
+ * The sending end of a partition: puts batches into the queue in order, at most as many as the window allows beyond
  * what is applied, and notices when the queue has lost some.
  */
 export class BatchSender {
@@ -54,8 +54,7 @@ export class BatchSender {
   async send(batch: Batch, bytes: number, signal: AbortSignal | null): Promise<void> {
     if (signal !== null) await this.#window.waitForRoom(bytes, signal);
     await this.#sending;
-    const lastOrdinal = BigInt(batch.firstOrdinal) + BigInt(batch.count - 1);
-    const flight: Flight = { jobId: null, lastOrdinal, bytes };
+    const flight: Flight = { jobId: null, lastOrdinal: BigInt(batch.lastOrdinal), bytes };
     this.#window.add(flight);
     this.#sending = this.#enqueue(batch, flight);
     // Whoever sends next, or drains, gets the rejection.

@@ -1,25 +1,13 @@
-import {
-  advance,
-  type Batch,
-  type EventId,
-  formatGtid,
-  formatPosition,
-  type Position,
-  type StreamIdentity,
-} from '@afterimage/change-events';
-import type { CutBatch } from './batch-cutter.js';
-import type { ChangeEvent, ResumePoint, StreamSchema } from './change-source.js';
+import { type Batch, formatPosition, type Layout, type Position, type StreamIdentity } from '@afterimage/change-events';
+import type { BatchContext, CutBatch, Unit } from './batch-cutter.js';
+import type { ChangeEvent, StreamSchema } from './change-source.js';
 import { FeedError } from './feed-error.js';
-
-/** How far a stream has been read: where its next batch begins. */
-export interface ReadPoint {
-  readonly resume: ResumePoint | null;
-  /** Of the last event; 0 before the first. */
-  readonly ordinal: bigint;
-}
+import { pointAfter, type ReadPoint } from './stream-divider.js';
 
 export interface EnvelopeOptions {
   readonly stream: StreamIdentity;
+  readonly layout: Layout;
+  readonly partition: number;
   readonly epoch: bigint;
   /** Unix milliseconds. */
   readonly now: number;
@@ -33,56 +21,73 @@ export interface SealedBatch {
 
 /** Puts a cut batch into its envelope. Throws FeedError COLUMNS_MISMATCH when its first row does not fit its schema. */
 export function sealBatch(start: ReadPoint, cut: CutBatch, options: EnvelopeOptions): SealedBatch {
-  const { events, schema } = cut;
-  const first = events[0];
-  const last = events.at(-1);
-  if (first === undefined || last === undefined) throw new RangeError('a batch without events');
-  checkColumns(schema, first.raw);
-  const before: Position = start.resume?.position ?? new Map();
-  const after = moveOn(before, cut);
-  const gtid = formatGtid(identify(last, cut.bases));
-  const fileVersion = schema.version;
+  const { first, last, firstEvent, lastEvent } = endsOf(cut);
+  checkColumns(cut.schema, firstEvent.raw);
+  const end = pointAfter(last, cut, Math.max(start.resume?.sourceTime ?? 0, lastEvent.timestamp));
+  const { units } = cut;
+  const distances = units.flatMap(({ ordinal, events }) => events.map((_, i) => ordinal + i - first.ordinal));
+  const hasHoles = distances.at(-1) !== cut.count - 1;
   const batch: Batch = {
-    v: 1,
-    stream: options.stream,
-    partition: 0,
-    epoch: String(options.epoch),
-    previous: formatPosition(before),
-    last: formatPosition(after),
-    checkpoint: { gtid, fileVersion },
-    firstOrdinal: String(start.ordinal + 1n),
-    sequenceBases: Object.fromEntries([...cut.bases].map(([domain, base]) => [String(domain), String(base)])),
-    schema: { fingerprint: schema.fingerprint, fields: [...schema.fields], version: schema.version, gtid: schema.gtid },
-    count: events.length,
-    firstTimestamp: first.timestamp,
-    lastTimestamp: last.timestamp,
-    enqueuedAt: options.now,
-    events: events.map((event) => event.raw).join('\n'),
+    ...envelope(start, end, cut, options),
+    firstOrdinal: String(first.ordinal),
+    ...(hasHoles ? { ordinals: distances } : {}),
+    count: cut.count,
+    firstTimestamp: firstEvent.timestamp,
+    lastTimestamp: lastEvent.timestamp,
+    events: units.flatMap(({ events }) => events.map((event) => event.raw)).join('\n'),
   };
-  const sourceTime = Math.max(start.resume?.sourceTime ?? 0, last.timestamp);
-  const resume = { position: after, gtid, fileVersion, sourceTime };
-  const end = { resume, ordinal: start.ordinal + BigInt(events.length) };
   return { batch, end };
 }
 
-function identify(event: ChangeEvent, bases: ReadonlyMap<number, bigint>): EventId {
+function endsOf({ units }: CutBatch): { first: Unit; last: Unit; firstEvent: ChangeEvent; lastEvent: ChangeEvent } {
+  const first = units[0];
+  const last = units.at(-1);
+  const firstEvent = first?.events[0];
+  const lastEvent = last?.events.at(-1);
+  if (first === undefined || last === undefined || firstEvent === undefined || lastEvent === undefined) {
+    throw new RangeError('a batch without events');
+  }
+  return { first, last, firstEvent, lastEvent };
+}
+
+/** A batch without events: the partition has none between `start` and `end`. */
+export function sealMark(start: ReadPoint, end: ReadPoint, context: BatchContext, options: EnvelopeOptions): Batch {
+  const timestamp = end.resume?.sourceTime ?? 0;
   return {
-    domain: BigInt(event.domain),
-    serverId: BigInt(event.serverId),
-    sequence: BigInt(event.sequence) + (bases.get(event.domain) ?? 0n),
-    eventNumber: BigInt(event.eventNumber),
+    ...envelope(start, end, context, options),
+    firstOrdinal: String(end.ordinal),
+    count: 0,
+    firstTimestamp: timestamp,
+    lastTimestamp: timestamp,
+    events: '',
   };
 }
 
-function moveOn(position: Position, { events, bases }: CutBatch): Position {
-  const lastOfDomain = new Map<number, ChangeEvent>();
-  for (const [index, event] of events.entries()) {
-    // Only the end of each run of events of one domain can be its last.
-    if (events[index + 1]?.domain !== event.domain) lastOfDomain.set(event.domain, event);
-  }
-  let moved = position;
-  for (const event of lastOfDomain.values()) moved = advance(moved, identify(event, bases));
-  return moved;
+type Envelope = Omit<Batch, 'firstOrdinal' | 'count' | 'firstTimestamp' | 'lastTimestamp' | 'events'>;
+
+function envelope(start: ReadPoint, end: ReadPoint, context: BatchContext, options: EnvelopeOptions): Envelope {
+  const { schema, since, bases } = context;
+  const none: Position = new Map();
+  return {
+    v: 2,
+    stream: options.stream,
+    partition: options.partition,
+    layout: options.layout.number,
+    epoch: String(options.epoch),
+    previous: formatPosition(start.resume?.position ?? none),
+    last: formatPosition(end.resume?.position ?? none),
+    lastOrdinal: String(end.ordinal),
+    checkpoint: { gtid: end.resume?.gtid ?? '', fileVersion: end.resume?.fileVersion ?? 1 },
+    sequenceBases: Object.fromEntries([...bases].map(([domain, base]) => [String(domain), String(base)])),
+    schema: {
+      fingerprint: schema.fingerprint,
+      fields: [...schema.fields],
+      version: schema.version,
+      gtid: schema.gtid,
+      since: String(since),
+    },
+    enqueuedAt: options.now,
+  };
 }
 
 const prefixKeys = ['domain', 'server_id', 'sequence', 'event_number', 'timestamp', 'event_type'];

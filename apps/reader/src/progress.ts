@@ -1,10 +1,10 @@
-import { type Offset, readOffsets } from '@afterimage/replica';
+import { readOffsets, type StreamOffsets } from '@afterimage/replica';
 import { sleep } from '@afterimage/service';
 import type { Pool } from 'pg';
 
 export interface Progress {
   /**
-   * Calls `onOffset` with the stream's offset again and again while `isActive` says that something is on its way.
+   * Calls `onOffsets` with the stream's offsets again and again while `isActive` says that something is on its way.
    * Returns how to stop that.
    */
   watch(streamId: string, watcher: OffsetWatcher): () => void;
@@ -15,7 +15,7 @@ export interface Progress {
 export interface OffsetWatcher {
   readonly isActive: () => boolean;
   /** Returns whether it is news. */
-  readonly onOffset: (offset: Offset) => boolean;
+  readonly onOffsets: (offsets: StreamOffsets) => boolean;
 }
 
 /** Milliseconds between two looks: the first after news, the last when a writer stands still. */
@@ -35,8 +35,8 @@ export function followProgress(pool: Pool, signal: AbortSignal, onError: (error:
     );
     let news = false;
     for (const [streamId, watcher] of active) {
-      const offset = offsets.get(streamId);
-      if (offset !== undefined && watchers.get(streamId) === watcher) news = watcher.onOffset(offset) || news;
+      const found = offsets.get(streamId);
+      if (found !== undefined && watchers.get(streamId) === watcher) news = watcher.onOffsets(found) || news;
     }
     return news ? 'news' : 'same';
   };

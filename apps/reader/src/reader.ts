@@ -2,8 +2,10 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { ConnectOptions } from '@afterimage/cdc-protocol';
 import { createQueueConnection, prepareQueue, type QueueConnection } from '@afterimage/queue';
+import { type TableRegistration, undivided } from '@afterimage/replica';
 import {
   type Config,
+  type ConfiguredTable,
   createBackoff,
   type Logger,
   type Registry,
@@ -68,7 +70,7 @@ export async function runReader(options: ReaderOptions): Promise<void> {
         return readSource({
           name,
           source: createMaxScaleSource({ connection, ...source.timeouts }),
-          tables: resolveTables(name, source),
+          tables: resolveTables(name, source).map(registrationOf),
           postgresUrl: config.postgres.url,
           instance: `${hostname()}:${process.pid}`,
           pool,
@@ -88,6 +90,12 @@ export async function runReader(options: ReaderOptions): Promise<void> {
     await queue.close().catch(() => undefined);
     await pool.end();
   }
+}
+
+function registrationOf({ database, table, settings }: ConfiguredTable): TableRegistration {
+  const { partitions, key } = settings;
+  const isDivided = partitions !== undefined && partitions > 1 && key !== undefined;
+  return { database, table, division: isDivided ? { partitions, key } : undivided };
 }
 
 /** Services may start in any order. Returns false when told to stop before the queue could be reached. */

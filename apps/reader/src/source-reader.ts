@@ -1,12 +1,21 @@
 import { setMaxListeners } from 'node:events';
 import type { QueueConnection } from '@afterimage/queue';
-import { acquireReaderLock, type ReaderLock, registerStreams, type TableRegistration } from '@afterimage/replica';
+import {
+  acquireReaderLock,
+  type Division,
+  type ReaderLock,
+  registerStreams,
+  type StreamRecord,
+  type TableRegistration,
+  undivided,
+} from '@afterimage/replica';
 import { createBackoff, type Logger, sleep } from '@afterimage/service';
 import type { Pool } from 'pg';
 import type { ChangeSource } from './change-source.js';
 import type { ReaderMetrics } from './metrics.js';
 import type { Progress } from './progress.js';
-import { readStream, type StreamLimits } from './stream-reader.js';
+import type { StreamLimits } from './stream-lanes.js';
+import { readStream } from './stream-reader.js';
 import { createErrorLog, logTrouble } from './trouble.js';
 
 export interface SourceReaderOptions {
@@ -88,6 +97,7 @@ async function readWhileLocked(options: SourceReaderOptions, lock: ReaderLock): 
         readStream({
           ...options,
           record,
+          division: divisionOf(tables, record),
           epoch: lock.epoch,
           signal: active.signal,
           logger: logger.child({ database: record.database, table: record.table, stream: record.id }),
@@ -100,6 +110,10 @@ async function readWhileLocked(options: SourceReaderOptions, lock: ReaderLock): 
   } finally {
     signal.removeEventListener('abort', stop);
   }
+}
+
+function divisionOf(tables: readonly TableRegistration[], { database, table }: StreamRecord): Division {
+  return tables.find((t) => t.database === database && t.table === table)?.division ?? undivided;
 }
 
 /** PostgreSQL's "relation or schema does not exist" means here that nobody has migrated. */

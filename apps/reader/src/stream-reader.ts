@@ -1,30 +1,22 @@
-import { formatGtid, formatPosition, parsePosition } from '@afterimage/change-events';
-import { type BatchQueue, openBatchQueue, type QueueConnection } from '@afterimage/queue';
-import { type Offset, readOffsets, type StreamRecord } from '@afterimage/replica';
+import type { Batch } from '@afterimage/change-events';
+import type { QueueConnection } from '@afterimage/queue';
+import { type Division, readOffsets, type StreamOffsets, type StreamRecord } from '@afterimage/replica';
 import { createBackoff, type Logger, sleep } from '@afterimage/service';
 import type { Pool } from 'pg';
-import { BatchCutter, type CutBatch } from './batch-cutter.js';
-import { BatchSender } from './batch-sender.js';
-import type { Change, ChangeSource, FeedState, ResumePoint } from './change-source.js';
-import { type ReadPoint, sealBatch } from './envelope.js';
+import type { Change, ChangeSource, FeedState } from './change-source.js';
+import { settleDivision } from './division.js';
 import { FeedError } from './feed-error.js';
 import type { ReaderMetrics, StreamLabels } from './metrics.js';
-import { basesOf } from './position-tracker.js';
 import type { Progress } from './progress.js';
 import { nextWithin, silence } from './waiting.js';
 import { StateReport } from './state-report.js';
+import { busyLingerMs, StreamLanes, type StreamLimits } from './stream-lanes.js';
 import { createErrorLog, describeTrouble, logTrouble } from './trouble.js';
-
-export interface StreamLimits {
-  readonly maxBatchEvents: number;
-  readonly maxBatchBytes: number;
-  readonly lingerMs: number;
-  readonly maxQueuedBatches: number;
-  readonly maxQueuedBytes: number;
-}
 
 export interface StreamOptions {
   readonly record: StreamRecord;
+  /** How its events are to be divided. */
+  readonly division: Division;
   readonly source: ChangeSource;
   readonly pool: Pool;
   readonly queue: QueueConnection;
@@ -38,9 +30,6 @@ export interface StreamOptions {
   readonly signal: AbortSignal;
 }
 
-/** While writers are busy a batch may wait this long to become full. */
-const busyLingerMs = 100;
-const busyFlights = 2;
 /** A stop gives up what the queue does not take in this time; it is read again later. */
 const stopGraceMs = 5_000;
 const settledMs = 60_000;
@@ -50,6 +39,7 @@ const searchingMessage =
   'The source has sent all that it has, and the last applied event was not among it. The stream goes on when that event comes, as while MaxScale converts its binlogs anew, and halts when a newer one comes first.';
 /** How often a halted stream looks whether its offset was set anew. */
 const offsetLookMs = 1_000;
+const landingLookMs = 50;
 
 /**
  * Reads one table's stream into its queue until `signal` aborts, through every kind of trouble. Resolves when what
@@ -62,14 +52,13 @@ export async function readStream(options: StreamOptions): Promise<void> {
 class StreamReader {
   readonly #options: StreamOptions;
   readonly #labels: StreamLabels;
-  #queue: BatchQueue;
   readonly #report: StateReport;
   readonly #backoff = createBackoff({ minMs: 200, maxMs: 30_000 });
   readonly #giveUp = new AbortController();
-  #sender: BatchSender;
-  #point: ReadPoint = { resume: null, ordinal: 0n };
-  #seen = 0n;
-  /** Ends the feed of this moment, to start again from the offset. */
+  #lanes: StreamLanes | undefined;
+  /** Where to stop, to divide the stream anew. */
+  #until: number | null = null;
+  /** Ends the feed of this moment, to start again from the offsets. */
   #interrupt: ((reason: FeedError) => void) | undefined;
   #restart = true;
   /** After an idle check the stream is opened anew without telling the world. */
@@ -77,23 +66,21 @@ class StreamReader {
   #feedState: FeedState = 'connecting';
 
   constructor(options: StreamOptions) {
-    const { record, queue, pool, logger, epoch } = options;
+    const { record, pool, logger, epoch } = options;
     this.#options = options;
     this.#labels = { source: record.source, database: record.database, table: record.table };
-    this.#queue = openBatchQueue(queue, record.id, 0);
     this.#report = new StateReport(
       pool,
       { streamId: record.id, epoch },
       createErrorLog(logger, 'cannot write the reader state'),
     );
-    this.#sender = this.#createSender();
   }
 
   async run(): Promise<void> {
     const { signal, progress, record } = this.#options;
     const unwatch = progress.watch(record.id, {
-      isActive: () => this.#sender.flights > 0,
-      onOffset: (offset) => this.#onOffset(offset),
+      isActive: () => (this.#lanes?.flights ?? 0) > 0,
+      onOffsets: (offsets) => this.#onOffsets(offsets),
     });
     const startGrace = (): void => {
       setTimeout(() => this.#giveUp.abort(new Error('the reader stops')), stopGraceMs).unref();
@@ -102,8 +89,8 @@ class StreamReader {
     while (!signal.aborted) {
       const startedAt = Date.now();
       try {
-        if (this.#restart) await this.#startFromOffset();
-        await this.#readFeed();
+        const lanes = this.#lanes === undefined || this.#restart ? await this.#startFromOffsets() : this.#lanes;
+        await this.#readFeed(lanes);
         this.#quietly = true;
       } catch (error) {
         if (signal.aborted) break;
@@ -111,7 +98,7 @@ class StreamReader {
         await this.#waitAfter(error);
       }
     }
-    await this.#sender.drain().catch((error: unknown) => {
+    await this.#lanes?.drain().catch((error: unknown) => {
       this.#options.logger.warn(
         { code: describeTrouble(error).code },
         'stopped with a batch that the queue did not take',
@@ -121,38 +108,38 @@ class StreamReader {
     this.#giveUp.abort(new Error('the reader stops'));
     this.#report.set('idle');
     await this.#report.close();
-    await this.#queue.close().catch(() => undefined);
+    await this.#lanes?.close();
   }
 
-  #createSender(): BatchSender {
-    const { limits } = this.#options;
-    return new BatchSender({
-      queue: this.#queue,
-      limits: { maxBatches: limits.maxQueuedBatches, maxBytes: limits.maxQueuedBytes },
-      readOffset: () => this.#readOffset(),
-      onQueue: (error) => this.#onQueue(error),
-      signal: this.#giveUp.signal,
-    });
-  }
-
-  async #readOffset(): Promise<Offset | undefined> {
+  async #readOffsets(): Promise<StreamOffsets | undefined> {
     const { pool, record } = this.#options;
     return (await readOffsets(pool, [record.id])).get(record.id);
   }
 
-  async #startFromOffset(): Promise<void> {
-    const offset = await this.#readOffset();
-    this.#point = { resume: toResumePoint(offset), ordinal: offset?.ordinal ?? 0n };
-    this.#seen = this.#point.ordinal;
+  async #startFromOffsets(): Promise<StreamLanes> {
+    const { pool, queue, record, division, logger, epoch, limits } = this.#options;
     // A queue that lost its jobs lost its settings too; opening it sets them again.
-    await this.#queue.close().catch(() => undefined);
-    this.#queue = openBatchQueue(this.#options.queue, this.#options.record.id, 0);
-    this.#sender = this.#createSender();
+    await this.#lanes?.close();
+    const { offsets, until } = await settleDivision({ pool, queue, streamId: record.id, wanted: division, logger });
+    const lanes = new StreamLanes({
+      stream: { id: record.id, source: record.source, database: record.database, table: record.table },
+      epoch,
+      offsets,
+      queue,
+      limits,
+      readOffsets: () => this.#readOffsets(),
+      onQueue: (error) => this.#onQueue(error),
+      onSent: (batch, bytes) => this.#onSent(batch, bytes),
+      signal: this.#giveUp.signal,
+    });
+    this.#lanes = lanes;
+    this.#until = until;
     this.#restart = false;
+    return lanes;
   }
 
-  async #readFeed(): Promise<void> {
-    const { source, record, signal, limits, metrics } = this.#options;
+  async #readFeed(lanes: StreamLanes): Promise<void> {
+    const { source, record, signal, metrics } = this.#options;
     const attempt = new AbortController();
     const stop = (): void => attempt.abort(signal.reason);
     let interruption: FeedError | undefined;
@@ -164,20 +151,17 @@ class StreamReader {
       attempt.abort(reason);
     };
     metrics.connections.inc(this.#labels);
-    const cutter = new BatchCutter(
-      { maxEvents: limits.maxBatchEvents, maxBytes: limits.maxBatchBytes },
-      basesOf(this.#point.resume?.position ?? new Map()),
-    );
+    lanes.reopen();
     const feed = source.open({
       database: record.database,
       table: record.table,
-      after: this.#point.resume,
+      after: lanes.point.resume,
       signal: attempt.signal,
       onState: (state) => this.#onFeedState(state),
     });
     const changes = feed[Symbol.asyncIterator]();
     try {
-      await this.#pump(changes, cutter, attempt.signal);
+      await this.#pump(changes, lanes, attempt.signal);
     } finally {
       signal.removeEventListener('abort', stop);
       this.#interrupt = undefined;
@@ -187,88 +171,89 @@ class StreamReader {
     if (interruption !== undefined) throw interruption as FeedError;
   }
 
-  async #pump(changes: AsyncIterator<readonly Change[]>, cutter: BatchCutter, signal: AbortSignal): Promise<void> {
+  async #pump(changes: AsyncIterator<readonly Change[]>, lanes: StreamLanes, signal: AbortSignal): Promise<void> {
     let next = changes.next();
-    let heldSince = 0;
     for (;;) {
-      const got = await this.#awaitChanges(next, cutter, heldSince).catch(async (error: unknown) => {
-        await this.#sendRest(cutter);
+      const got = await this.#awaitChanges(next, lanes).catch(async (error: unknown) => {
+        if (!this.#restart) await lanes.sendRest();
         throw error;
       });
       if (got === silence) {
         next.catch(() => undefined);
-        await this.#sendAll(cutter.flush(), signal);
+        await lanes.sendDue(performance.now(), signal);
         continue;
       }
-      if (got.done === true) return this.#sendRest(cutter);
-      if (cutter.ready === 0) heldSince = performance.now();
+      if (got.done === true) {
+        if (!this.#restart) await lanes.sendRest();
+        return;
+      }
+      lanes.noteHeld(performance.now());
       for (const change of got.value) {
-        const cuts = cutter.push(change);
-        if (cuts.length === 0) continue;
-        await this.#sendAll(cuts, signal);
-        heldSince = performance.now();
+        await lanes.push(change, signal);
+        if (this.#until !== null && lanes.point.ordinal >= this.#until) return this.#alignPartitions(lanes, signal);
       }
       next = changes.next();
+      // Where more is always there already, a partition that gets little of it must not wait until it is full.
+      await lanes.sendDue(performance.now(), signal, busyLingerMs);
     }
   }
 
-  /** At the end of a feed, also a bad one: what is complete was read right. It needs no room, being one batch at most. */
-  async #sendRest(cutter: BatchCutter): Promise<void> {
-    if (!this.#restart) await this.#sendAll(cutter.flush(), null);
-  }
-
-  /** Silence = what is held has lingered long enough. */
+  /** Silence = something that is held has waited long enough. */
   async #awaitChanges(
     next: Promise<IteratorResult<readonly Change[], unknown>>,
-    cutter: BatchCutter,
-    heldSince: number,
+    lanes: StreamLanes,
   ): Promise<IteratorResult<readonly Change[], unknown> | typeof silence> {
     const { lingerMs } = this.#options.limits;
-    while (cutter.ready > 0) {
-      const limit = this.#sender.flights >= busyFlights ? Math.max(lingerMs, busyLingerMs) : lingerMs;
-      const left = heldSince + limit - performance.now();
-      const got = await nextWithin(next, Math.min(Math.max(left, 0), lingerMs));
-      if (got !== silence || left <= 0) return got;
+    for (;;) {
+      const left = lanes.msUntilDue(performance.now());
+      if (left === Infinity) return next;
+      // How long a batch may wait depends on what is on its way, so look again soon.
+      const got = await nextWithin(next, left > busyLingerMs ? left : Math.min(left, lingerMs));
+      if (got !== silence || left === 0) return got;
     }
-    return next;
   }
 
-  async #sendAll(cuts: readonly CutBatch[], signal: AbortSignal | null): Promise<void> {
-    for (const cut of cuts) await this.#send(cut, signal);
+  /** Before a stream can be divided anew, all its partitions must have been applied up to the same event. */
+  async #alignPartitions(lanes: StreamLanes, signal: AbortSignal): Promise<void> {
+    await lanes.align();
+    this.#options.progress.wake();
+    while (lanes.flights > 0 && !signal.aborted) await sleep(landingLookMs, signal);
+    this.#restart = true;
   }
 
-  async #send(cut: CutBatch, signal: AbortSignal | null): Promise<void> {
-    const { record, epoch, metrics, progress } = this.#options;
-    const stream = { id: record.id, source: record.source, database: record.database, table: record.table };
-    const { batch, end } = sealBatch(this.#point, cut, { stream, epoch, now: Date.now() });
-    await this.#sender.send(batch, cut.bytes, signal);
-    this.#point = end;
+  #onSent(batch: Batch, bytes: number): void {
+    const { metrics, progress } = this.#options;
     this.#backoff.reset();
     progress.wake();
     metrics.events.inc(this.#labels, batch.count);
     metrics.batches.inc(this.#labels);
-    metrics.bytes.inc(this.#labels, cut.bytes);
+    metrics.bytes.inc(this.#labels, bytes);
     metrics.lag.set(this.#labels, Math.max(0, batch.enqueuedAt / 1000 - batch.lastTimestamp));
     this.#showFlights();
   }
 
-  #onOffset(offset: Offset): boolean {
-    if (offset.ordinal < this.#seen) {
-      this.#interruptWith('the offset was set back; reading again from there');
-      return true;
+  #onOffsets(offsets: StreamOffsets): boolean {
+    switch (this.#lanes?.onOffsets(offsets)) {
+      case 'set-back':
+        this.#interruptWith('the offsets were set anew; reading again from there');
+        return true;
+      case 'news':
+        this.#showFlights();
+        return true;
+      case 'same':
+        void this.#checkQueue();
+        return false;
+      case undefined:
+        return false;
     }
-    this.#seen = offset.ordinal;
-    const news = this.#sender.onOffset(offset);
-    if (news) this.#showFlights();
-    else void this.#checkQueue();
-    return news;
   }
 
   async #checkQueue(): Promise<void> {
-    const sender = this.#sender;
-    const lost = await sender.hasLostJobs().catch(() => false);
-    if (lost && sender === this.#sender)
+    const lanes = this.#lanes;
+    const lost = await lanes?.hasLostJobs().catch(() => false);
+    if (lost === true && lanes === this.#lanes) {
       this.#interruptWith('the queue no longer has batches that are not applied yet');
+    }
   }
 
   #interruptWith(message: string): void {
@@ -325,30 +310,24 @@ class StreamReader {
     await sleep(pauseMs, signal);
   }
 
-  /** Waits until the offset is another one than was lost, or for the time between two looks at the source. */
+  /** Waits until the offsets are others than were lost, or for the time between two looks at the source. */
   async #waitForRecheck(): Promise<void> {
     const { signal, recheckMs } = this.#options;
-    const lost = formatPosition(this.#point.resume?.position ?? new Map());
+    const lost = this.#lanes?.offsets;
     const until = Date.now() + recheckMs;
     while (Date.now() < until && (await sleep(Math.min(offsetLookMs, recheckMs), signal))) {
-      const offset = await this.#readOffset().catch(() => undefined);
-      if (offset !== undefined && offset.position !== lost) break;
+      const offsets = await this.#readOffsets().catch(() => undefined);
+      if (offsets !== undefined && describePlaces(offsets) !== describePlaces(lost)) break;
     }
     this.#restart = true;
   }
 
   #showFlights(): void {
-    this.#options.metrics.flightBatches.set(this.#labels, this.#sender.flights);
-    this.#options.metrics.flightBytes.set(this.#labels, this.#sender.bytes);
+    this.#options.metrics.flightBatches.set(this.#labels, this.#lanes?.flights ?? 0);
+    this.#options.metrics.flightBytes.set(this.#labels, this.#lanes?.bytes ?? 0);
   }
 }
 
-function toResumePoint(offset: Offset | undefined): ResumePoint | null {
-  if (offset === undefined || offset.position === '') return null;
-  const position = parsePosition(offset.position);
-  const [event] = position.values();
-  // Without a checkpoint any domain's last event serves as the one to look for.
-  const gtid = offset.checkpointGtid ?? (event === undefined ? '' : formatGtid(event));
-  const sourceTime = offset.sourceTime === null ? {} : { sourceTime: offset.sourceTime.getTime() / 1000 };
-  return { position, gtid, fileVersion: offset.fileVersion ?? 1, ...sourceTime };
+function describePlaces(offsets: StreamOffsets | undefined): string {
+  return JSON.stringify(offsets?.partitions.map(({ position }) => position));
 }

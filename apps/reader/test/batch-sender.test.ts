@@ -14,9 +14,16 @@ const raw =
 const event = { domain: 0, serverId: 1, sequence: 2, eventNumber: 1, timestamp: 1, operation: 'insert', raw } as const;
 const stream = { id: '7b0b2f8e-6d0b-4a86-b0a1-9a3f0c6c9f11', source: 'main', database: 'shop', table: 'orders' };
 const { batch } = sealBatch(
-  { resume: null, ordinal: 0n },
-  { events: [event], bytes: raw.length, schema, bases: new Map() },
-  { stream, epoch: 1n, now: 0 },
+  { resume: null, ordinal: 0 },
+  {
+    units: [{ events: [event], ordinal: 1, others: new Map() }],
+    count: 1,
+    bytes: raw.length,
+    schema,
+    since: 1,
+    bases: new Map(),
+  },
+  { stream, layout: { number: 1, partitions: 1, key: null }, partition: 0, epoch: 1n, now: 0 },
 );
 
 describe('the batch sender', () => {

@@ -50,7 +50,7 @@ export class RecordingWriter {
         await client.query('ROLLBACK');
         return { kind: 'done' };
       }
-      const last = BigInt(batch.firstOrdinal) + BigInt(batch.count - 1);
+      const last = BigInt(batch.lastOrdinal);
       if (ordinal + BigInt(fresh.length) !== last) throw new Error('ordinals have a hole');
       await client.query(
         `UPDATE afterimage.offsets SET position = $2, checkpoint_gtid = $3, file_version = $4, ordinal = $5, applied_at = now()

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { Writable } from 'node:stream';
 import { createQueueConnection, prepareQueue } from '@afterimage/queue';
-import { registerStreams } from '@afterimage/replica';
+import { registerStreams, undivided } from '@afterimage/replica';
 import { createLogger, createRegistry } from '@afterimage/service';
 import type { Pool } from 'pg';
 import { expect, it } from 'vitest';
@@ -42,6 +42,7 @@ it('a stream ends although it was told to while it read its offset, before there
   const watched: string[] = [];
   await readStream({
     record,
+    division: undivided,
     source: silentSource,
     pool,
     queue,

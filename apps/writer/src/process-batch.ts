@@ -78,6 +78,8 @@ function createReport(logger: Logger): (batch: Batch, outcome: Outcome) => void 
         );
       case 'duplicate':
         return logger.debug({ ...where, last: batch.last }, 'batch was applied before');
+      case 'stale':
+        return logger.debug({ ...where, layout: batch.layout }, 'batch of a former division into partitions dropped');
       case 'unknown':
         return logger.debug(where, 'stream is not configured: batch left to the reader to send again');
     }
@@ -111,6 +113,7 @@ function settle(outcome: Outcome): BatchOutcome {
     case 'applied':
     case 'duplicate':
     case 'unknown':
+    case 'stale':
       return { kind: 'done' };
     case 'gap':
       return { kind: 'retry', inMs: gapRetryMs };

@@ -11,15 +11,16 @@ import {
   startHttp,
 } from '@afterimage/service';
 import { createWriterMetrics } from './metrics.js';
+import type { PartitionFilter } from './partition-ranges.js';
 import { consumePartitions } from './partitions.js';
 import { createWriterPool } from './postgres-pool.js';
 import { createBatchProcessor } from './process-batch.js';
 
-/** Runs a writer until `signal` aborts: queue batches in, PostgreSQL transactions out. */
+/** Runs a writer of the partitions that are its own until `signal` aborts: queue batches in, PostgreSQL transactions out. */
 export async function runWriter(
   config: Config,
   logger: Logger,
-  { signal, scope }: { signal: AbortSignal; scope: ServiceScope },
+  { signal, scope, isMine }: { signal: AbortSignal; scope: ServiceScope; isMine: PartitionFilter },
 ): Promise<void> {
   const { url } = config.postgres;
   const pool = createWriterPool({ url, connections: config.writer.connections, logger });
@@ -54,6 +55,7 @@ export async function runWriter(
     {
       pool,
       queue,
+      isMine,
       isConfigured: (stream) => settingsOf(stream) !== undefined,
       logger,
       consume: {

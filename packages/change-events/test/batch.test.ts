@@ -3,13 +3,15 @@ import { describe, expect, it } from 'vitest';
 import { type Batch, eventLines, type Field, fingerprintOf, parseBatch, queueName } from '@afterimage/change-events';
 
 const batch: Batch = {
-  v: 1,
+  v: 2,
   stream: { id: '5c8d4b58-0d3b-4f1e-9d0a-6d3d5f5b0c11', source: 'main', database: 'shop', table: 'orders' },
   partition: 0,
+  layout: 1,
   epoch: '3',
   previous: '0-1-13:4',
   last: '0-1-14:2,7-1-3:1',
   checkpoint: { gtid: '7-1-3', fileVersion: 2 },
+  lastOrdinal: '18446744073709551617',
   firstOrdinal: '18446744073709551615',
   sequenceBases: { '0': '4294967296' },
   schema: {
@@ -17,6 +19,7 @@ const batch: Batch = {
     fields: [{ name: 'id', realType: 'int', avroType: 'int', unsigned: false }],
     version: 2,
     gtid: '0-1-12',
+    since: '7',
   },
   count: 2,
   firstTimestamp: 1795347409,
@@ -39,13 +42,13 @@ describe('the batch envelope', () => {
   });
 
   it.each([
-    ['a version it does not know', { v: 2 }],
+    ['a version it does not know', { v: 1 }],
     ['no version', { v: undefined }],
     ['a position that is none', { previous: '0-1' }],
     ['a domain twice in a position', { last: '0-1-1:1,0-1-2:1' }],
     ['an ordinal that went through a JS number', { firstOrdinal: 12 }],
     ['a negative ordinal', { firstOrdinal: '-1' }],
-    ['no event', { count: 0 }],
+    ['fewer than no events', { count: -1 }],
     ['no file version', { checkpoint: { gtid: '0-1-1', fileVersion: 0 } }],
     ['no column', { schema: { ...batch.schema, fields: [] } }],
     ['a stream id that is not a UUID', { stream: { ...batch.stream, id: 'orders' } }],

@@ -15,6 +15,8 @@ export type HaltCode =
   | 'MIRROR_NAME_TAKEN'
   /** The mirror or a history segment was dropped or altered by hand: `afterimage rebuild`, or undo the change. */
   | 'MIRROR_CHANGED'
+  /** Reader and writers have different keys of a divided table: restart the reader, too. */
+  | 'PARTITION_KEY_DIFFERS'
   /** A row was refused and `onRefused` is `halt`: make room for it, or set `onRefused` to `dead-letter`. */
   | 'ROW_REFUSED'
   /** The writer's role lacks a privilege: grant what the message names. */

@@ -1,5 +1,6 @@
 export * from './control/tables.js';
 export { withServerOptions } from './control/connection-options.js';
+export * from './control/layout.js';
 export { migrate } from './control/migrate.js';
 export * from './control/reader-lock.js';
 export * from './control/streams.js';

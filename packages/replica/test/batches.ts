@@ -37,6 +37,7 @@ export class ScriptedStream {
   #previous = '';
   #lines: string[] = [];
   #pendingFirst = 1n;
+  #since = 1n;
 
   constructor(stream: Batch['stream'], fields: readonly Field[] = orderFields) {
     this.stream = stream;
@@ -67,6 +68,7 @@ export class ScriptedStream {
   /** A new schema line: takes effect with the next transaction. Cut the batch before. */
   alter(fields: readonly Field[]): this {
     this.fields = fields;
+    this.#since = this.#ordinal + 1n;
     this.fileVersion += 1;
     this.schemaGtid = `0-1-${(this.#sequence.get(0) ?? 1) + 1}`;
     return this;
@@ -76,13 +78,15 @@ export class ScriptedStream {
   cut(): Batch {
     const last = [...this.#position.values()].at(-1);
     const batch: Batch = {
-      v: 1,
+      v: 2,
       stream: this.stream,
       partition: 0,
+      layout: 1,
       epoch: '1',
       previous: this.#previous,
       last: formatPosition(this.#position),
       checkpoint: { gtid: last === undefined ? '0-0-0' : formatGtid(last), fileVersion: this.fileVersion },
+      lastOrdinal: this.#ordinal.toString(),
       firstOrdinal: this.#pendingFirst.toString(),
       sequenceBases: {},
       schema: {
@@ -90,6 +94,7 @@ export class ScriptedStream {
         fields: [...this.fields],
         version: this.fileVersion,
         gtid: this.schemaGtid,
+        since: this.#since.toString(),
       },
       count: this.#lines.length,
       firstTimestamp: 1_700_000_000,

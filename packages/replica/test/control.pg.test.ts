@@ -40,7 +40,7 @@ describe('registered streams', () => {
   it('keep their id and their offset when they are registered again, also at the same time', async () => {
     const tables = [
       { database: 'shop', table: 'orders' },
-      { database: 'shop', table: 'items', partitions: 2 },
+      { database: 'shop', table: 'items', division: { partitions: 2, key: ['id'] } },
     ];
     const [first, second] = await Promise.all([
       registerStreams(database.pool, 'main', tables),
@@ -61,7 +61,7 @@ describe('registered streams', () => {
       database.pool,
       again.map((r) => r.id),
     );
-    expect(offsets.get(orders?.id ?? '')).toEqual({
+    expect(offsets.get(orders?.id ?? '')?.partitions[0]).toEqual({
       position: '0-1-5:2',
       checkpointGtid: null,
       fileVersion: null,
@@ -69,7 +69,7 @@ describe('registered streams', () => {
       ordinal: 12n,
       schemaVersion: 0,
     });
-    expect(offsets.get(items?.id ?? '')?.position).toBe('');
+    expect(offsets.get(items?.id ?? '')?.partitions.map(({ position }) => position)).toEqual(['', '']);
     const { rows } = await database.pool.query(
       `SELECT count(*)::int AS n FROM afterimage.offsets WHERE stream_id = $1`,
       [items?.id],

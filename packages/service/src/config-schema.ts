@@ -41,6 +41,14 @@ export const tableConfig = z.strictObject({
     .optional()
     .describe('mirror name in PostgreSQL, schema.table, where it should differ from database.table'),
   columns: z.record(z.string(), columnConfig).optional().describe('what the stream does not tell about columns'),
+  partitions: z
+    .int()
+    .min(1)
+    .max(256)
+    .optional()
+    .describe(
+      'lanes that writers work on at once, for a table with more changes than one writer applies; needs a key (absent = 1)',
+    ),
   rename: renamePolicy.optional().describe('overrides writer.rename for this table'),
   onRefused: refusedPolicy.optional().describe('overrides writer.onRefused for this table'),
 });

@@ -50,7 +50,7 @@ function mirrorOf(settings: TableConfig, schema: string, table: string): Configu
 
 /** What is wrong between entries that are each well-formed. */
 export function findTableProblems(config: Config): { readonly path: readonly string[]; readonly text: string }[] {
-  return [...findEmptyPatterns(config), ...findMirrorConflicts(config)];
+  return [...findEmptyPatterns(config), ...findMirrorConflicts(config), ...findKeylessPartitions(config)];
 }
 
 function findEmptyPatterns(config: Config) {
@@ -63,6 +63,18 @@ function findEmptyPatterns(config: Config) {
       return settings?.as === undefined
         ? []
         : [{ path: [...path, 'as'], text: 'cannot name the mirrors of a pattern: use schemas' }];
+    }),
+  );
+}
+
+function findKeylessPartitions(config: Config) {
+  return Object.entries(config.sources).flatMap(([name, source]) =>
+    Object.entries(source.tables).flatMap(([entry, settings]) => {
+      if ((settings?.partitions ?? 1) === 1 || settings?.key !== undefined) return [];
+      const path = ['sources', name, 'tables', entry, 'partitions'];
+      return [
+        { path, text: 'needs a key, which tells the partition of a row: set `key` too, or leave partitions out' },
+      ];
     }),
   );
 }

@@ -24,9 +24,13 @@ export function createWriterCommand(): Command {
   const command = new Command('writer')
     .description('run writers in the foreground: queue → PostgreSQL')
     .option('-n, --count <n>', 'how many writer processes', parseCount, 1)
+    .option(
+      '--partitions <list>',
+      'work on these partitions of every table only, like 0-3,7; others must then do the rest',
+    )
     .option('--pretty', 'log for people instead of JSON');
   return withCommonOptions(command, { example: 'afterimage writer --count 2' }).action(
-    async (options: AppOptions & { readonly count: number }) => {
+    async (options: AppOptions & { readonly count: number; readonly partitions?: string }) => {
       readConfig(options);
       process.exitCode = await runApps('writer', options.count, options);
     },

@@ -5,6 +5,7 @@ import {
   covers,
   coversAll,
   eventLines,
+  eventOrdinals,
   parsePosition,
   startPosition,
 } from '@afterimage/change-events';
@@ -13,7 +14,16 @@ import type { TableSettingsProvider } from '../settings.js';
 import { rollBack, withConnection } from '../transaction.js';
 import { type ReadySchema, StreamContext } from './context.js';
 import { type IsolationResult, isolateRefused } from './isolate.js';
-import { commitOffset, lockOffset, recordHalt, recordRefusals, recordState } from './offset.js';
+import {
+  commitOffset,
+  lockAllOffsets,
+  type LockedOffset,
+  lockOffset,
+  recordHalt,
+  recordRefusals,
+  recordSchemaVersion,
+  recordState,
+} from './offset.js';
 import { type Run, runEvents } from './run.js';
 import { parseEventId } from './event-prefix.js';
 
@@ -41,7 +51,9 @@ export type Outcome =
   /** The stream stands until the operator acts. Try again later: it goes on by itself when it can. */
   | { readonly kind: 'halted'; readonly code: string; readonly message: string }
   /** The stream is not in the configuration. */
-  | { readonly kind: 'unknown' };
+  | { readonly kind: 'unknown' }
+  /** It was cut for a division into partitions that is no longer in force; its events come again. */
+  | { readonly kind: 'stale' };
 
 export interface Applier {
   /**
@@ -69,25 +81,34 @@ export function createApplier(pool: Pool, settingsOf: TableSettingsProvider): Ap
     async apply(batch) {
       const context = contextOf(batch);
       if (context === undefined) return { kind: 'unknown' };
-      const first = await attempt(pool, batch, context, 'whole');
-      return first === 'refused' ? settle(await attempt(pool, batch, context, 'isolate')) : first;
+      let mode: Mode = { rows: 'whole', lock: 'partition' };
+      for (;;) {
+        const result = await attempt(pool, batch, context, mode);
+        if (result.kind === 'refused') mode = { ...mode, rows: 'isolated' };
+        else if (result.kind === 'barrier') mode = { ...mode, lock: 'stream' };
+        else return result;
+      }
     },
   };
 }
 
-function settle(outcome: Outcome | 'refused'): Outcome {
-  if (outcome !== 'refused') return outcome;
-  throw new Error('a batch was refused as a whole after its rows had been isolated');
+/** How a batch is tried. */
+interface Mode {
+  /** `isolated`: PostgreSQL refused a row of it, which is to be found. */
+  readonly rows: 'whole' | 'isolated';
+  /** `stream`: it crosses a barrier, so all partitions of its stream are locked. */
+  readonly lock: 'partition' | 'stream';
 }
 
-type Mode = 'whole' | 'isolate';
+/** Why a batch must be tried in another mode. */
+type Again = { readonly kind: 'refused' } | { readonly kind: 'barrier' };
 
-async function attempt(pool: Pool, batch: Batch, context: StreamContext, mode: Mode): Promise<Outcome | 'refused'> {
+async function attempt(pool: Pool, batch: Batch, context: StreamContext, mode: Mode): Promise<Outcome | Again> {
   return withConnection(pool, async (client) => {
     try {
       await client.query('BEGIN');
       // A deferred constraint, too, must name its row while there is a savepoint to go back to.
-      if (mode === 'isolate') await client.query('SET CONSTRAINTS ALL IMMEDIATE');
+      if (mode.rows === 'isolated') await client.query('SET CONSTRAINTS ALL IMMEDIATE');
       const { outcome, ready } = await applyLocked(client, batch, context, mode);
       await client.query(outcome.kind === 'applied' ? 'COMMIT' : 'ROLLBACK');
       if (outcome.kind === 'applied' && ready !== null) context.remember(ready);
@@ -99,9 +120,9 @@ async function attempt(pool: Pool, batch: Batch, context: StreamContext, mode: M
   });
 }
 
-async function interpret(client: ClientBase, batch: Batch, error: unknown, mode: Mode): Promise<Outcome | 'refused'> {
+async function interpret(client: ClientBase, batch: Batch, error: unknown, mode: Mode): Promise<Outcome | Again> {
   if (isTransient(error)) throw error;
-  if (mode === 'whole' && isRowRefused(error)) return 'refused';
+  if (mode.rows === 'whole' && isRowRefused(error)) return { kind: 'refused' };
   const halt = asHalt(error);
   await recordHalt(client, batch.stream.id, halt.code, halt.message);
   return { kind: 'halted', code: halt.code, message: halt.message };
@@ -129,38 +150,108 @@ function asHalt(error: unknown): StreamHalted {
 }
 
 interface Applied {
-  readonly outcome: Outcome;
+  readonly outcome: Outcome | Again;
   readonly ready: ReadySchema | null;
 }
 
-async function applyLocked(client: ClientBase, batch: Batch, context: StreamContext, mode: Mode): Promise<Applied> {
-  const offset = await lockOffset(client, batch.stream.id, batch.partition);
-  if (offset === null) return { outcome: { kind: 'unknown' }, ready: null };
-  const position = parsePosition(offset.position);
-  if (coversAll(position, parsePosition(batch.last))) return { outcome: { kind: 'duplicate' }, ready: null };
-  const previous = parsePosition(batch.previous);
-  if (!coversAll(position, previous)) return { outcome: { kind: 'gap', offset: offset.position }, ready: null };
+const without = (outcome: Outcome | Again): Applied => ({ outcome, ready: null });
 
-  const run = cutDone(batch, coversAll(previous, position) ? startPosition : position);
-  const ready = await context.prepare(client, batch, offset.schemaVersion);
+async function applyLocked(client: ClientBase, batch: Batch, context: StreamContext, mode: Mode): Promise<Applied> {
+  const { own: offset, all } = await lockFor(client, batch, mode);
+  if (offset === undefined) return without({ kind: 'unknown' });
+  const place = judgePlace(batch, offset);
+  if (place.kind !== 'next') return without(place);
+
+  const { position, run } = place;
+  const hasEvents = run.lines.length > 0;
+  const ready = hasEvents ? await context.prepare(client, batch, offset.schemaVersion) : null;
+  const since = BigInt(batch.schema.since);
+  // A barrier: nothing from `since` on may be applied before every partition has applied what comes before.
+  const isBarrier = since > offset.ordinal || (ready === null && hasEvents);
+  if (isBarrier && offset.partitionKey !== null && mode.lock === 'partition') return without({ kind: 'barrier' });
+  if (all.some(({ ordinal }) => ordinal + 1n < since)) return without({ kind: 'gap', offset: offset.position });
+  if (hasEvents) return applyRun(client, { batch, context, offset, position, run, mode }, ready);
+  await commitOffset(client, { batch, position, lost: new Map() });
+  return without(nothingApplied);
+}
+
+type Place =
+  | Extract<Outcome, { kind: 'stale' | 'duplicate' | 'gap' }>
+  | { readonly kind: 'next'; readonly position: Position; readonly run: Run };
+
+/** What a batch is to the locked offset of its partition, by positions alone. */
+function judgePlace(batch: Batch, offset: LockedOffset): Place {
+  if (offset.layout !== batch.layout) return { kind: 'stale' };
+  const position = parsePosition(offset.position);
+  if (coversAll(position, parsePosition(batch.last))) return { kind: 'duplicate' };
+  const previous = parsePosition(batch.previous);
+  if (!coversAll(position, previous)) return { kind: 'gap', offset: offset.position };
+  return { kind: 'next', position, run: cutDone(batch, coversAll(previous, position) ? startPosition : position) };
+}
+
+async function lockFor(
+  client: ClientBase,
+  { stream, partition }: Batch,
+  { lock }: Mode,
+): Promise<{ own: LockedOffset | undefined; all: readonly LockedOffset[] }> {
+  if (lock === 'partition') return { own: await lockOffset(client, stream.id, partition), all: [] };
+  const all = await lockAllOffsets(client, stream.id);
+  return { own: all.find((offset) => offset.partition === partition), all };
+}
+
+const nothingApplied: Outcome = {
+  kind: 'applied',
+  events: 0,
+  refused: 0,
+  missing: 0,
+  lost: new Map(),
+  newSchema: null,
+};
+
+interface LockedRun {
+  readonly batch: Batch;
+  readonly context: StreamContext;
+  readonly offset: LockedOffset;
+  readonly position: Position;
+  readonly run: Run;
+  readonly mode: Mode;
+}
+
+async function applyRun(client: ClientBase, locked: LockedRun, inForce: ReadySchema | null): Promise<Applied> {
+  const { batch, context, offset, position, run, mode } = locked;
+  checkPartitionKey(offset, context);
+  const ready = inForce ?? (await changeSchema(client, locked));
   const result = await runBatch(client, ready, run, mode);
   if (result.refusals.length > 0 && context.settings.onRefused === 'halt') {
     const [first] = result.refusals;
     throw new StreamHalted('ROW_REFUSED', `a row was refused: ${first?.message}; "onRefused" is "halt" for this table`);
   }
   await recordRefusals(client, batch, ready.version.version, result.refusals);
-  await commitOffset(client, { batch, position, schemaVersion: ready.version.version, lost: result.lost });
-  await recordState(client, batch.stream.id, { state: offset.state, refused: result.refusals.length });
   const { events, missing, lost } = result;
-  const outcome: Outcome = {
-    kind: 'applied',
-    events,
-    refused: result.refusals.length,
-    missing,
-    lost,
-    newSchema: ready.isNew ? describeSchema(ready) : null,
-  };
-  return { outcome, ready };
+  await commitOffset(client, { batch, position, lost });
+  await recordState(client, batch.stream.id, { state: offset.state, refused: result.refusals.length });
+  const refused = result.refusals.length;
+  const newSchema = ready.isNew ? describeSchema(ready) : null;
+  return { outcome: { kind: 'applied', events, refused, missing, lost, newSchema }, ready };
+}
+
+async function changeSchema(client: ClientBase, { batch, context, offset }: LockedRun): Promise<ReadySchema> {
+  const { since } = batch.schema;
+  // What the configuration changed holds from this batch on, what the source changed from its first event on.
+  const firstOrdinal = BigInt(since) > offset.ordinal ? since : batch.firstOrdinal;
+  const ready = await context.change(client, { ...batch, firstOrdinal }, offset.schemaVersion);
+  await recordSchemaVersion(client, batch.stream.id, ready.version.version);
+  return ready;
+}
+
+/** Rows with the same key must come through the same partition, or their order is lost. */
+function checkPartitionKey({ partitionKey }: LockedOffset, { settings }: StreamContext): void {
+  const key = new Set(settings.key);
+  if (partitionKey === null || partitionKey.every((name) => key.has(name))) return;
+  throw new StreamHalted(
+    'PARTITION_KEY_DIFFERS',
+    `the stream is divided by (${partitionKey.join(', ')}), but the key is (${[...key].join(', ')}): restart the reader with the same configuration`,
+  );
 }
 
 function describeSchema({ version, target }: ReadySchema): NewSchema {
@@ -173,19 +264,22 @@ function describeSchema({ version, target }: ReadySchema): NewSchema {
 }
 
 async function runBatch(client: ClientBase, ready: ReadySchema, run: Run, mode: Mode): Promise<IsolationResult> {
-  if (mode === 'isolate') return isolateRefused(client, ready, run);
+  if (mode.rows === 'isolated') return isolateRefused(client, ready, run);
   return { ...(await runEvents(client, ready, run)), refusals: [] };
 }
 
 /**
  * The events of a batch that lie above `done`: all of them as a rule, the rest of the batch where it overlaps what was
- * applied before. They are numbered so that the last one keeps its ordinal.
+ * applied before.
  */
 function cutDone(batch: Batch, done: Position): Run {
-  const all = eventLines(batch);
-  const lines = done.size === 0 ? all : all.filter((line) => !isDone(line, done, batch.sequenceBases));
-  const firstOrdinal = BigInt(batch.firstOrdinal) + BigInt(all.length - lines.length);
-  return { lines, firstOrdinal, sequenceBases: batch.sequenceBases };
+  const lines = eventLines(batch);
+  const ordinals = eventOrdinals(batch);
+  const { sequenceBases } = batch;
+  if (done.size === 0) return { lines, ordinals, sequenceBases };
+  const kept = lines.flatMap((line, i) => (isDone(line, done, sequenceBases) ? [] : [i]));
+  const pick = <T>(values: readonly T[]): T[] => kept.flatMap((i) => values.slice(i, i + 1));
+  return { lines: pick(lines), ordinals: pick(ordinals), sequenceBases };
 }
 
 /** A line that is no event is not done: it is refused when its turn comes. */

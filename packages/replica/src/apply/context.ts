@@ -57,25 +57,27 @@ export class StreamContext {
     this.names = replicaNames(settings.mirror, settings.historySuffix);
   }
 
-  /**
-   * The schema for a batch, changing mirror and history first where needed, in the caller's transaction. `current` is
-   * the version number of the locked offset row.
-   */
-  async prepare(client: ClientBase, batch: SchemaSource, current: number): Promise<ReadySchema> {
+  /** The schema in force, `current` by the locked offset row, made ready; null when it is not the one of the batch. */
+  async prepare(client: ClientBase, batch: SchemaSource, current: number): Promise<ReadySchema | null> {
     const known = this.#ready;
     if (known !== null && known.version.version === current && known.version.fingerprint === batch.schema.fingerprint)
       return known;
+    const version = await loadVersion(client, batch.stream.id, current);
     const target = targetSchema(batch.schema.fields, this.settings);
-    const before = await loadVersion(client, batch.stream.id, current);
-    const { settings, names } = this;
-    const isNew = before === null || !isInForce(before, target, batch.schema.fingerprint);
-    const version = isNew
-      ? await applySchemaChange(client, { batch, current: before, target, settings, names })
-      : before;
-    return readySchema({ version, target, names, isNew });
+    if (version === null || !isInForce(version, target, batch.schema.fingerprint)) return null;
+    return readySchema({ version, target, names: this.names, isNew: false });
   }
 
-  /** To be called when the transaction of `prepare` has been committed. */
+  /** Changes mirror and history to the schema of the batch, in the caller's transaction, which has all offset rows locked. */
+  async change(client: ClientBase, batch: SchemaSource, current: number): Promise<ReadySchema> {
+    const { settings, names } = this;
+    const target = targetSchema(batch.schema.fields, settings);
+    const before = await loadVersion(client, batch.stream.id, current);
+    const version = await applySchemaChange(client, { batch, current: before, target, settings, names });
+    return readySchema({ version, target, names, isNew: true });
+  }
+
+  /** To be called when the transaction that made it ready has been committed. */
   remember(ready: ReadySchema): void {
     this.#ready = { ...ready, isNew: false };
   }

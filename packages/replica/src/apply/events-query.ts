@@ -36,7 +36,7 @@ export function lostReference(columns: readonly TargetColumn[]): (i: number) => 
 /**
  * SELECT of typed rows, one for each event: what every history row has, v0, v1, …, lost_0, …
  *
- * $1 JSON array of the events' columns · $2 ordinal of the first · $3 domains · $4 server ids · $5 sequences · $6 event
+ * $1 JSON array of the events' columns · $2 ordinals · $3 domains · $4 server ids · $5 sequences · $6 event
  * numbers · $7 Unix seconds · $8 operations, as arrays · $9 text that stands for NUL. The fixed prefix of the lines comes in
  * arrays because json_to_recordset takes some 0.5 µs for each of its six members, more than half of a narrow row's time.
  */
@@ -48,7 +48,7 @@ export function eventsQuery({ version, columns, nul }: EventsQueryOptions): stri
     return `${type === column.mappedType ? value : `(${value})::${type}`} AS v${i}`;
   });
   const select = [
-    '$2::bigint + o - 1 AS stream_ordinal',
+    'ordinal AS stream_ordinal',
     'domain',
     'server_id',
     'sequence',
@@ -62,8 +62,8 @@ export function eventsQuery({ version, columns, nul }: EventsQueryOptions): stri
 }
 
 const prefixArrays =
-  'unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::float8[], $8::afterimage.operation[])';
-const prefixColumns = ['domain', 'server_id', 'sequence', 'event_number', 'ts', 'event_type'];
+  'unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::float8[], $8::afterimage.operation[])';
+const prefixColumns = ['ordinal', 'domain', 'server_id', 'sequence', 'event_number', 'ts', 'event_type'];
 
 /**
  * The rows and how to refer to each column in them. A name of more than 63 bytes cannot be a column of json_to_recordset
@@ -79,9 +79,9 @@ function recordset(columns: readonly TargetColumn[]): { from: string; refs: stri
     ...(anyLong ? ['json_array_elements($1::json)'] : []),
     prefixArrays,
   ];
-  const aliases = [...short.map(({ alias }) => alias), ...(anyLong ? ['element'] : []), ...prefixColumns, 'o'];
+  const aliases = [...short.map(({ alias }) => alias), ...(anyLong ? ['element'] : []), ...prefixColumns];
   return {
-    from: `ROWS FROM (${functions.join(', ')}) WITH ORDINALITY AS r(${aliases.join(', ')})`,
+    from: `ROWS FROM (${functions.join(', ')}) AS r(${aliases.join(', ')})`,
     refs: columns.map((column, i) =>
       isLong(column) ? `((element ->> ${quoteLiteral(column.name)})::${column.mapping.jsonType})` : `c${i}`,
     ),

@@ -34,7 +34,7 @@ export async function isolateRefused(client: ClientBase, ready: ReadySchema, run
       const result = await runEvents(client, ready, {
         ...run,
         lines: units.flatMap((unit) => unit.lines),
-        firstOrdinal: run.firstOrdinal + BigInt(first.index),
+        ordinals: units.flatMap((unit) => unit.ordinals),
       });
       await client.query('RELEASE SAVEPOINT isolate');
       events += result.events;
@@ -45,7 +45,7 @@ export async function isolateRefused(client: ClientBase, ready: ReadySchema, run
       await client.query('ROLLBACK TO SAVEPOINT isolate');
       await client.query('RELEASE SAVEPOINT isolate');
       if (units.length === 1) {
-        const ordinal = run.firstOrdinal + BigInt(first.index);
+        const [ordinal = 0n] = first.ordinals;
         refusals.push({ unit: first, ordinal, sqlstate: sqlState(error) ?? '', message: describeError(error) });
         return;
       }
@@ -55,6 +55,6 @@ export async function isolateRefused(client: ClientBase, ready: ReadySchema, run
     }
   }
 
-  await applyUnits(splitUnits(run.lines));
+  await applyUnits(splitUnits(run.lines, run.ordinals));
   return { events, missing, lost, refusals };
 }

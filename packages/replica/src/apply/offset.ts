@@ -12,46 +12,59 @@ import type { Refusal } from './isolate.js';
 import { parseEventId } from './event-prefix.js';
 
 export interface LockedOffset {
+  readonly partition: number;
+  readonly layout: number;
   readonly position: string;
+  readonly ordinal: bigint;
   readonly schemaVersion: number;
   readonly state: 'active' | 'degraded' | 'halted';
+  /** Of the stream: source names of the columns that choose the partition; null with one partition. */
+  readonly partitionKey: readonly string[] | null;
 }
 
-/** Locks the offset row of a partition until the transaction ends; null when the stream does not exist (any more). */
+const selectOffsets = `
+  SELECT o.partition, o.layout, o.position, o.ordinal::text, o.schema_version AS "schemaVersion", s.state, s.partition_key AS "partitionKey"
+  FROM afterimage.offsets o JOIN afterimage.streams s ON s.id = o.stream_id WHERE o.stream_id = $1`;
+
+type OffsetRow = Omit<LockedOffset, 'ordinal'> & { readonly ordinal: string };
+
+const toOffset = (row: OffsetRow): LockedOffset => ({ ...row, ordinal: BigInt(row.ordinal) });
+
+/** Locks the offset row of a partition until the transaction ends; undefined when there is no such partition (any more). */
 export async function lockOffset(
   client: ClientBase,
   streamId: string,
   partition: number,
-): Promise<LockedOffset | null> {
-  const { rows } = await client.query<LockedOffset>({
+): Promise<LockedOffset | undefined> {
+  const { rows } = await client.query<OffsetRow>({
     name: 'lock_offset',
-    text: `SELECT o.position, o.schema_version AS "schemaVersion", s.state
-           FROM afterimage.offsets o JOIN afterimage.streams s ON s.id = o.stream_id
-           WHERE o.stream_id = $1 AND o.partition = $2 FOR UPDATE OF o`,
+    text: `${selectOffsets} AND o.partition = $2 FOR UPDATE OF o`,
     values: [streamId, partition],
   });
-  return rows[0] ?? null;
+  return rows.map(toOffset)[0];
+}
+
+/** Locks the offset rows of all partitions, always in the same order, so that two who do so cannot wait for each other. */
+export async function lockAllOffsets(client: ClientBase, streamId: string): Promise<LockedOffset[]> {
+  const { rows } = await client.query<OffsetRow>(`${selectOffsets} ORDER BY o.partition FOR UPDATE OF o`, [streamId]);
+  return rows.map(toOffset);
 }
 
 export interface OffsetCommit {
   readonly batch: Batch;
   /** The offset before the batch. */
   readonly position: Position;
-  readonly schemaVersion: number;
   readonly lost: ReadonlyMap<string, number>;
 }
 
 /** Moves the offset to the end of the batch, in the transaction that applied it. */
-export async function commitOffset(
-  client: ClientBase,
-  { batch, position, schemaVersion, lost }: OffsetCommit,
-): Promise<void> {
+export async function commitOffset(client: ClientBase, { batch, position, lost }: OffsetCommit): Promise<void> {
   const next = [...parsePosition(batch.last).values()].reduce(advance, position);
   await client.query({
     name: 'commit_offset',
     text: `UPDATE afterimage.offsets
-           SET position = $3, checkpoint_gtid = $4, file_version = $5, ordinal = $6, schema_version = $7,
-               batches = batches + 1, source_time = greatest(source_time, to_timestamp($8)), applied_at = clock_timestamp()
+           SET position = $3, checkpoint_gtid = $4, file_version = $5, ordinal = $6,
+               batches = batches + 1, source_time = greatest(source_time, to_timestamp($7)), applied_at = clock_timestamp()
            WHERE stream_id = $1 AND partition = $2`,
     values: [
       batch.stream.id,
@@ -59,8 +72,7 @@ export async function commitOffset(
       formatPosition(next),
       batch.checkpoint.gtid,
       batch.checkpoint.fileVersion,
-      (BigInt(batch.firstOrdinal) + BigInt(batch.count) - 1n).toString(),
-      schemaVersion,
+      batch.lastOrdinal,
       batch.lastTimestamp,
     ],
   });
@@ -70,6 +82,11 @@ export async function commitOffset(
      FROM unnest($2::text[], $3::bigint[]) AS l(name, count) WHERE u.stream_id = $1 AND u.column_name = l.name`,
     [batch.stream.id, [...lost.keys()], [...lost.values()]],
   );
+}
+
+/** Puts a schema version in force for all partitions of a stream, whose offset rows must be locked. */
+export async function recordSchemaVersion(client: ClientBase, streamId: string, version: number): Promise<void> {
+  await client.query('UPDATE afterimage.offsets SET schema_version = $2 WHERE stream_id = $1', [streamId, version]);
 }
 
 /** Keeps refused events, raw, with their cause. */

@@ -6,8 +6,8 @@ import { splitEvents } from './event-prefix.js';
 /** Events to apply in order under one schema. */
 export interface Run {
   readonly lines: readonly string[];
-  /** Ordinal of the first line. */
-  readonly firstOrdinal: bigint;
+  /** Of each line. */
+  readonly ordinals: readonly bigint[];
   readonly sequenceBases: Readonly<Record<string, string>>;
 }
 
@@ -32,7 +32,8 @@ export async function runEvents(
   const { rows: events, arrays } = splitEvents(run.lines, run.sequenceBases);
   const { json, nul } = prepareEvents(events);
   const statement = ready.statement({ nul: nul !== null, mirror });
-  const values: unknown[] = [json, run.firstOrdinal.toString(), ...arrays, ...(nul === null ? [] : [nul])];
+  const ordinals = `{${run.ordinals.join(',')}}`;
+  const values: unknown[] = [json, ordinals, ...arrays, ...(nul === null ? [] : [nul])];
   const { rows } = await client.query<Record<string, number>>({ name: statement.name, text: statement.text, values });
   const row = rows[0] ?? {};
   const lost = new Map<string, number>();

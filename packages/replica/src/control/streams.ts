@@ -1,14 +1,15 @@
-import { and, asc, eq, inArray, sql } from 'drizzle-orm';
+import { and, asc, eq, sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import type { Pool } from 'pg';
 import { inTransaction } from '../transaction.js';
+import { type Division, undivided } from './layout.js';
 import { offsets, readers, streams } from './tables.js';
 
 export interface TableRegistration {
   readonly database: string;
   readonly table: string;
-  /** Ordered lanes of the stream; 1 when absent. */
-  readonly partitions?: number;
+  /** How its events are to be divided; one partition when absent. */
+  readonly division?: Division;
 }
 
 /** One table of one source, as registered. `id` names it in queues, jobs, offsets and history. */
@@ -30,7 +31,7 @@ const recordColumns = {
 
 /**
  * Makes sure that each table has its stream and each partition its offset row, and returns the streams in the
- * order of `tables`. A stream that exists keeps its id, offset and number of partitions.
+ * order of `tables`. A stream that exists keeps its id, offsets and division: see changeLayout.
  */
 export async function registerStreams(
   pool: Pool,
@@ -40,11 +41,12 @@ export async function registerStreams(
   if (tables.length === 0) return [];
   return inTransaction(pool, async (client) => {
     const tx = drizzle(client);
-    const wanted = tables.map(({ database, table, partitions = 1 }) => ({
+    const wanted = tables.map(({ database, table, division = undivided }) => ({
       source,
       databaseName: database,
       tableName: table,
-      partitions,
+      partitions: division.partitions,
+      partitionKey: division.key === null ? null : [...division.key],
     }));
     await tx.insert(streams).values(wanted).onConflictDoNothing();
     const known = await tx.select(recordColumns).from(streams).where(eq(streams.source, source));
@@ -65,41 +67,6 @@ export async function listStreamRecords(pool: Pool, source?: string): Promise<St
     .from(streams)
     .where(source === undefined ? undefined : eq(streams.source, source))
     .orderBy(asc(streams.source), asc(streams.databaseName), asc(streams.tableName));
-}
-
-/** How far a stream has been applied; the reader resumes after it. */
-export interface Offset {
-  /** Canonical text of a position; '' before the first event. */
-  readonly position: string;
-  readonly checkpointGtid: string | null;
-  readonly fileVersion: number | null;
-  /** Source time of the newest applied event. */
-  readonly sourceTime: Date | null;
-  /** Ordinal of the last applied event, 0 before the first. */
-  readonly ordinal: bigint;
-  readonly schemaVersion: number;
-}
-
-/** The offsets of `partition` of the streams, in one query; a stream that is not registered is not in the map. */
-export async function readOffsets(
-  pool: Pool,
-  streamIds: readonly string[],
-  partition = 0,
-): Promise<Map<string, Offset>> {
-  if (streamIds.length === 0) return new Map();
-  const rows = await drizzle(pool)
-    .select({
-      streamId: offsets.streamId,
-      position: offsets.position,
-      checkpointGtid: offsets.checkpointGtid,
-      fileVersion: offsets.fileVersion,
-      sourceTime: offsets.sourceTime,
-      ordinal: offsets.ordinal,
-      schemaVersion: offsets.schemaVersion,
-    })
-    .from(offsets)
-    .where(and(inArray(offsets.streamId, [...streamIds]), eq(offsets.partition, partition)));
-  return new Map(rows.map(({ streamId, ...offset }) => [streamId, offset]));
 }
 
 export type ReaderState = (typeof streams.$inferSelect)['readerState'];

@@ -48,6 +48,8 @@ export const streams = control.table(
     databaseName: text('database_name').notNull(),
     tableName: text('table_name').notNull(),
     partitions: integer().notNull().default(1),
+    /** Source names of the columns that choose an event's partition; null with one partition. */
+    partitionKey: jsonb('partition_key').$type<string[] | null>(),
     /** Writer side: active, degraded (dead letters wait) or halted (needs the operator). */
     state: text().$type<'active' | 'degraded' | 'halted'>().notNull().default('active'),
     stateCode: text('state_code'),
@@ -74,11 +76,13 @@ export const offsets = control.table(
       .notNull()
       .references(() => streams.id),
     partition: integer().notNull(),
+    /** Number of the division into partitions it belongs to; the same for all partitions of a stream. */
+    layout: integer().notNull().default(1),
     /** Canonical text of @afterimage/change-events position; '' before the first event. */
     position: text().notNull().default(''),
     checkpointGtid: text('checkpoint_gtid'),
     fileVersion: integer('file_version'),
-    /** Ordinal of the last applied event. */
+    /** Ordinal of the event at `position`. */
     ordinal: bigint({ mode: 'bigint' })
       .notNull()
       .default(sql`0`),

@@ -10,7 +10,7 @@ import { identityOf, rowHash } from '../schema/ddl.js';
 import { targetSchema } from '../schema/target.js';
 import { type SchemaVersion, loadVersions } from '../schema/versions.js';
 import type { TableSettingsProvider } from '../settings.js';
-import { recordState } from '../apply/offset.js';
+import { recordSchemaVersion, recordState } from '../apply/offset.js';
 import { type CurrentReplica, loadCurrent } from './current.js';
 import { fixTextForms, inTransaction } from '../transaction.js';
 
@@ -136,7 +136,8 @@ async function retry(client: ClientBase, { stream, settingsOf, id }: RetryOption
   const base = await versionFor(client, stream, letter.schemaVersion);
   const target = targetSchema(base.fields, { ...current.settings, key: null });
   const lines = letter.raw.split('\n');
-  const run = { lines, firstOrdinal: BigInt(letter.ordinal), sequenceBases: letter.sequenceBases };
+  const ordinals = lines.map((_, i) => BigInt(letter.ordinal) + BigInt(i));
+  const run = { lines, ordinals, sequenceBases: letter.sequenceBases };
   await runEvents(client, readySchema({ version: base, target, names: current.names, isNew: false }), run, {
     mirror: false,
   });
@@ -188,10 +189,7 @@ async function underNewSettings(
     settings,
     names,
   });
-  await client.query('UPDATE afterimage.offsets SET schema_version = $2 WHERE stream_id = $1', [
-    stream.id,
-    version.version,
-  ]);
+  await recordSchemaVersion(client, stream.id, version.version);
   return { settings, names, version, target };
 }
 

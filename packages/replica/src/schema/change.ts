@@ -13,7 +13,9 @@ import type { TargetSchema } from './target.js';
 import { type SchemaVersion, loadVersions } from './versions.js';
 
 export interface SchemaChange {
-  readonly batch: Pick<Batch, 'stream' | 'schema' | 'firstOrdinal' | 'firstTimestamp'>;
+  readonly batch: Pick<Batch, 'stream' | 'firstOrdinal' | 'firstTimestamp'> & {
+    readonly schema: Omit<Batch['schema'], 'since'>;
+  };
   readonly current: SchemaVersion | null;
   readonly target: TargetSchema;
   readonly settings: TableSettings;
