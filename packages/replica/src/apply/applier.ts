@@ -165,14 +165,28 @@ async function applyLocked(client: ClientBase, batch: Batch, context: StreamCont
   const { position, run } = place;
   const hasEvents = run.lines.length > 0;
   const ready = hasEvents ? await context.prepare(client, batch, offset.schemaVersion) : null;
-  const since = BigInt(batch.schema.since);
-  // A barrier: nothing from `since` on may be applied before every partition has applied what comes before.
-  const isBarrier = since > offset.ordinal || (ready === null && hasEvents);
-  if (isBarrier && offset.partitionKey !== null && mode.lock === 'partition') return without({ kind: 'barrier' });
-  if (all.some(({ ordinal }) => ordinal + 1n < since)) return without({ kind: 'gap', offset: offset.position });
+  const isNew = hasEvents && ready === null;
+  const blocked = judgeBarrier(batch, { offset, all }, { isNew, lock: mode.lock });
+  if (blocked !== undefined) return without(blocked);
   if (hasEvents) return applyRun(client, { batch, context, offset, position, run, mode }, ready);
   await commitOffset(client, { batch, position, lost: new Map() });
   return without(nothingApplied);
+}
+
+/**
+ * A schema change is a barrier: nothing from its first event on may be applied before every partition has applied what comes
+ * before. Only under the lock of all partitions can that be told.
+ */
+function judgeBarrier(
+  { schema }: Batch,
+  { offset, all }: { offset: LockedOffset; all: readonly LockedOffset[] },
+  { isNew, lock }: { isNew: boolean; lock: Mode['lock'] },
+): Outcome | Again | undefined {
+  const since = BigInt(schema.since);
+  const isBarrier = isNew || since > offset.ordinal;
+  if (isBarrier && offset.partitionKey !== null && lock === 'partition') return { kind: 'barrier' };
+  if (all.some(({ ordinal }) => ordinal + 1n < since)) return { kind: 'gap', offset: offset.position };
+  return undefined;
 }
 
 type Place =
