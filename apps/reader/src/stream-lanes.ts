@@ -44,6 +44,7 @@ export class StreamLanes {
   readonly #options: StreamLanesOptions;
   readonly #lanes: readonly Lane[];
   readonly #divider: StreamDivider;
+  #isBroken = false;
 
   constructor(options: StreamLanesOptions) {
     const { offsets, limits } = options;
@@ -70,6 +71,11 @@ export class StreamLanes {
       start: startOf(offsets),
       applied: partitions.map(({ ordinal }) => Number(ordinal)),
     });
+  }
+
+  /** Something was cut and could not be sent: what follows must not be sent either, and all be read again. */
+  get isBroken(): boolean {
+    return this.#isBroken;
   }
 
   /** Where it began. */
@@ -175,20 +181,25 @@ export class StreamLanes {
 
   async #sendMark(lane: Lane): Promise<void> {
     const { context, point } = this.#divider;
-    if (context !== undefined) await lane.sendMark(point, context);
+    if (context !== undefined && !this.#isBroken) await lane.sendMark(point, context);
   }
 
   async #sendAll(cuts: readonly Cut[], signal: AbortSignal | null): Promise<void> {
-    for (const cut of cuts) {
-      if (cut.kind === 'barrier') {
-        for (const lane of this.#lanes) {
-          if (lane.ordinal < cut.point.ordinal) await lane.sendMark(cut.point, cut.context);
-        }
-        continue;
-      }
-      const batch = await this.#lanes[cut.partition]?.send(cut.batch, signal);
-      if (batch !== undefined) this.#options.onSent(batch, cut.batch.bytes);
+    try {
+      for (const cut of cuts) if (!this.#isBroken) await this.#send(cut, signal);
+    } catch (error) {
+      this.#isBroken = true;
+      throw error;
     }
+  }
+
+  async #send(cut: Cut, signal: AbortSignal | null): Promise<void> {
+    if (cut.kind === 'barrier') {
+      for (const lane of this.#lanes) if (lane.ordinal < cut.point.ordinal) await lane.sendMark(cut.point, cut.context);
+      return;
+    }
+    const batch = await this.#lanes[cut.partition]?.send(cut.batch, signal);
+    if (batch !== undefined) this.#options.onSent(batch, cut.batch.bytes);
   }
 }
 

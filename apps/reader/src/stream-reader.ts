@@ -89,6 +89,7 @@ class StreamReader {
     while (!signal.aborted) {
       const startedAt = Date.now();
       try {
+        if (this.#lanes?.isBroken === true) this.#restart = true;
         const lanes = this.#lanes === undefined || this.#restart ? await this.#startFromOffsets() : this.#lanes;
         await this.#readFeed(lanes);
         this.#quietly = true;
@@ -193,6 +194,7 @@ class StreamReader {
         if (this.#until !== null && lanes.point.ordinal >= this.#until) return this.#alignPartitions(lanes, signal);
       }
       next = changes.next();
+      next.catch(() => undefined);
       // Where more is always there already, a partition that gets little of it must not wait until it is full.
       await lanes.sendDue(performance.now(), signal, busyLingerMs);
     }

@@ -229,7 +229,11 @@ describe.each(queueBackends())('the reader', ({ backend, redisUrl, missing }) =>
       table.appendLines(
         '{"domain": 0, "server_id": 1, "sequence": 999, "event_number": 1, "timestamp": 1, "event_type": "insert", "id": 1, "renamed": "x"}\n',
       );
+      fill(1);
+      const mismatches = () => rig.log.filter((line) => line['code'] === 'COLUMNS_MISMATCH').length;
       await expect.poll(() => rig.state(), wait).toBe('retrying COLUMNS_MISMATCH');
+      // Nor what comes after it, however often it is read.
+      await expect.poll(mismatches, wait).toBeGreaterThanOrEqual(3);
       expect(writer.lines).toHaveLength(3);
     });
 
