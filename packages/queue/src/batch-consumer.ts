@@ -51,7 +51,8 @@ export function consumeBatches(
   partition: number,
   options: ConsumeOptions,
 ): BatchConsumer {
-  const { factory, connection: store } = connection.bind();
+  const { factory, connection: store, wake } = connection.bind();
+  const name = queueName(streamId, partition);
   const stop = new AbortController();
   const work = async (job: Job<JobPayload>, token?: string): Promise<void> => {
     const outcome = await settle(job, options, stop.signal);
@@ -60,7 +61,7 @@ export function consumeBatches(
     throw new DelayedError();
   };
   const worker = new Worker<JobPayload>(
-    queueName(streamId, partition),
+    name,
     work,
     {
       connection: store as object,
@@ -79,7 +80,8 @@ export function consumeBatches(
   worker.on('error', options.onError);
   return {
     close: async (graceMs = defaultGraceMs) => {
-      const closed = worker.close();
+      // Whoever finishes a batch takes the next one, but not when it closes; and idle consumers don't hear of that.
+      const closed = worker.close().then(() => void wake(name).catch(() => undefined));
       if (await settlesWithin(closed, graceMs)) return;
       stop.abort(new Error('the consumer is closing'));
       if (await settlesWithin(closed, graceMs)) return;

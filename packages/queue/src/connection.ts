@@ -28,6 +28,8 @@ export interface BullBinding {
   /** Undefined = BullMQ's own Redis backend. */
   readonly factory: BackendFactory<IQueueBackend, PostgresConnectionOptions> | undefined;
   readonly connection: PostgresConnectionOptions;
+  /** Makes an idle consumer of the queue look for work. */
+  wake(queue: string): Promise<void>;
   close(): Promise<void>;
 }
 

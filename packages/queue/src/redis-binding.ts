@@ -4,6 +4,8 @@ import type { BullBinding, QueueOptions, RedisSettings } from './connection.js';
 const dialTimeoutMs = 10_000;
 /** Reconnect pause: 100 ms, growing to 2 s. */
 const reconnectPauseMs = (attempt: number): number => Math.min(attempt * 100, 2_000);
+/** Sets what BullMQ's idle workers block on. Not when nothing waits: then it would stay. */
+const wakeScript = `if redis.call('LLEN', KEYS[1]) > 0 then redis.call('ZADD', KEYS[2], 0, '0') end`;
 
 export async function createRedisBinding(options: QueueOptions): Promise<BullBinding> {
   const base: RedisSettings = { connectTimeout: dialTimeoutMs, keepAlive: 10_000, ...options.redis };
@@ -20,6 +22,10 @@ export async function createRedisBinding(options: QueueOptions): Promise<BullBin
   return {
     factory: undefined,
     connection: client as unknown as BullBinding['connection'],
+    wake: async (queue) => {
+      const key = `${options.prefix}:${queue}`;
+      await client.eval(wakeScript, 2, `${key}:wait`, `${key}:marker`);
+    },
     close: async () => {
       if (client.status === 'ready') await client.quit().catch(() => undefined);
       client.disconnect();
