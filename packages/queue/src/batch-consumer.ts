@@ -51,7 +51,7 @@ export function consumeBatches(
   partition: number,
   options: ConsumeOptions,
 ): BatchConsumer {
-  const { factory, connection: store, wake } = connection.bind();
+  const binding = connection.bind();
   const name = queueName(streamId, partition);
   const stop = new AbortController();
   const work = async (job: Job<JobPayload>, token?: string): Promise<void> => {
@@ -64,7 +64,7 @@ export function consumeBatches(
     name,
     work,
     {
-      connection: store as object,
+      connection: binding.connection as object,
       prefix: connection.options.prefix,
       concurrency: 1,
       lockDuration,
@@ -75,13 +75,13 @@ export function consumeBatches(
       // For jobs that lost this setting of theirs.
       removeOnComplete: { count: 0 },
     },
-    factory as never,
+    binding.factory as never,
   );
   worker.on('error', options.onError);
   return {
     close: async (graceMs = defaultGraceMs) => {
       // Whoever finishes a batch takes the next one, but not when it closes; and idle consumers don't hear of that.
-      const closed = worker.close().then(() => void wake(name).catch(() => undefined));
+      const closed = worker.close().then(() => void binding.wake(name).catch(() => undefined));
       if (await settlesWithin(closed, graceMs)) return;
       stop.abort(new Error('the consumer is closing'));
       if (await settlesWithin(closed, graceMs)) return;
