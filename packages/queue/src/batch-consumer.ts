@@ -1,7 +1,8 @@
-import { type Batch, queueName } from '@afterimage/change-events';
+import type { Batch } from '@afterimage/change-events';
 import { DelayedError, type Job, Worker } from 'bullmq';
 import type { QueueConnection } from './connection.js';
 import { decodeJob, type JobPayload } from './job-codec.js';
+import { taggedQueueName } from './queue-name.js';
 
 /** What became of a batch. `retry`: it stays in the queue and comes again, possibly after batches behind it. */
 export type BatchOutcome = { readonly kind: 'done' } | { readonly kind: 'retry'; readonly inMs: number };
@@ -52,7 +53,7 @@ export function consumeBatches(
   options: ConsumeOptions,
 ): BatchConsumer {
   const binding = connection.bind();
-  const name = queueName(streamId, partition);
+  const name = taggedQueueName(streamId, partition);
   const stop = new AbortController();
   const work = async (job: Job<JobPayload>, token?: string): Promise<void> => {
     const outcome = await settle(job, options, stop.signal);

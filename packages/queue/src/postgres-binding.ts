@@ -137,10 +137,11 @@ class SharedBackend extends PostgresQueueBackend {
 }
 
 export async function createPostgresBinding(options: QueueOptions): Promise<BullBinding> {
-  const schema = options.prefix;
-  await migrateSchema(options.url, schema);
+  const { prefix: schema, url } = options;
+  if (url === undefined) throw new Error('the queue needs the URL of its PostgreSQL');
+  await migrateSchema(url, schema);
   const connection = new SharedConnection({
-    connectionString: options.url,
+    connectionString: url,
     schema,
     max: options.poolSize ?? defaultPoolSize,
     keepAlive: true,

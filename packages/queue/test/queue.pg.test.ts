@@ -175,7 +175,7 @@ describe.each(queueBackends())('a batch queue', ({ backend, redisUrl, missing })
     it('gives a job that holds no valid batch to onInvalid and keeps it until that says otherwise', async () => {
       const { factory, connection: store } = connection.bind();
       const raw = new Queue(
-        `stream-${streamId}-0`,
+        `{stream-${streamId}-0}`,
         { connection: store as object, prefix: options.prefix },
         factory as never,
       );
@@ -204,7 +204,7 @@ describe.each(queueBackends())('a batch queue', ({ backend, redisUrl, missing })
     it('removes a job that lost what it carried, as when the store is emptied under a writer', async () => {
       const { factory, connection: store } = connection.bind();
       const raw = new Queue(
-        `stream-${streamId}-0`,
+        `{stream-${streamId}-0}`,
         { connection: store as object, prefix: options.prefix },
         factory as never,
       );
@@ -243,7 +243,7 @@ describe.each(queueBackends())('a batch queue', ({ backend, redisUrl, missing })
       const queue = openBatchQueue(connection, streamId, 0);
       await queue.add(makeBatch(1));
       const script = fileURLToPath(new URL('./stuck-consumer.mjs', import.meta.url));
-      const child = spawn(process.execPath, [script, backend, options.url, options.prefix, streamId], {
+      const child = spawn(process.execPath, [script, backend, options.url ?? '', options.prefix, streamId], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
       await once(child.stdout, 'data');

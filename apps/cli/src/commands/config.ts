@@ -1,5 +1,12 @@
 import { checkColumnTypes, replicaNames, type TableName } from '@afterimage/replica';
-import { type Config, type ConfiguredTable, redactSecrets, resolveAllTables, resolveTables } from '@afterimage/service';
+import {
+  type Config,
+  type ConfiguredTable,
+  describeQueueStore,
+  redactSecrets,
+  resolveAllTables,
+  resolveTables,
+} from '@afterimage/service';
 import { Command } from 'commander';
 import { stringify } from 'yaml';
 import { printJson, renderTable, toPrintable } from '../output.js';
@@ -83,6 +90,7 @@ function findWarnings(config: Config): string[] {
   if (queue.backend === 'postgres' && (queue.url === undefined || queue.url === postgres.url)) {
     warnings.push('the queue shares the PostgreSQL of the mirror: simple, but slower than Redis under load');
   }
+  if (queue.redis?.tls?.rejectUnauthorized === false) warnings.push('Redis: any TLS certificate is accepted');
   for (const [name, source] of Object.entries(sources)) {
     if (source.tls === undefined && !['localhost', '127.0.0.1', '::1'].includes(source.host)) {
       warnings.push(`source ${name}: no TLS to ${source.host}, rows travel unencrypted`);
@@ -95,13 +103,10 @@ function findWarnings(config: Config): string[] {
 
 function printExplanation(config: Config): void {
   const { tables, warnings } = explainConfig(config);
-  const { queue, reader, postgres } = config;
+  const { reader, postgres } = config;
   const facts = [
     ['PostgreSQL', redactSecrets(postgres.url) as string],
-    [
-      'queue',
-      `${queue.backend} ${redactSecrets(queue.url ?? postgres.url) as string} (${queue.backend === 'redis' ? 'prefix' : 'schema'} ${queue.prefix})`,
-    ],
+    ['queue', describeQueueStore(config)],
     ...Object.entries(config.sources).map(([name, source]) => [
       `source ${name}`,
       `MaxScale ${source.host}:${source.port} as ${source.user}, ${source.tls === undefined ? 'no TLS' : 'TLS'}, time zone ${source.timeZone}`,
