@@ -52,34 +52,40 @@ function findAddressProblems(queue: Group, scheme: string | undefined): SettingP
 }
 
 function findRedisProblems(redis: Group): SettingProblem[] {
-  const problems: SettingProblem[] = [];
-  const add = (name: string, text: string): void => void problems.push({ path: ['queue', 'redis', name], text });
-  const has = (name: string): boolean => redis[name] !== undefined;
-  if (has('sentinels') && !has('masterName')) {
-    add('masterName', 'is missing: write the name that the sentinels monitor, as in `sentinel monitor <name> …`');
-  }
-  for (const name of ['masterName', 'sentinelUser', 'sentinelPassword', 'database']) {
-    if (has(name) && !has('sentinels')) add(name, onlyWithSentinels(name));
-  }
-  for (const name of ['cluster', 'sentinels']) {
-    if (listUrls(redis[name]).some(({ pathname }) => pathname.length > 1)) {
-      add(
-        name,
-        name === 'cluster' ? 'names a database: a cluster has only one' : 'names a database: write it as `database`',
-      );
-    }
-  }
-  if (listUrls(redis['sentinels']).some(({ username, password }) => `${username}${password}` !== '')) {
-    add(
-      'sentinels',
-      'holds a user or password: write sentinelUser and sentinelPassword, and user and password for the master',
-    );
-  }
+  const found = [...findSentinelProblems(redis), ...findUrlProblems(redis)];
   const { tls } = redis;
   if (isGroup(tls) && (tls['cert'] === undefined) !== (tls['key'] === undefined)) {
-    add('tls', 'has only one of cert and key: a client certificate needs both');
+    found.push(['tls', 'has only one of cert and key: a client certificate needs both']);
   }
-  return problems;
+  return found.map(([name, text]) => ({ path: ['queue', 'redis', name], text }));
+}
+
+/** Name of the setting and what is wrong. */
+type Finding = readonly [name: string, text: string];
+
+function findSentinelProblems(redis: Group): Finding[] {
+  if (redis['sentinels'] === undefined) {
+    const useless = ['masterName', 'sentinelUser', 'sentinelPassword', 'database'];
+    return useless.filter((name) => redis[name] !== undefined).map((name) => [name, onlyWithSentinels(name)]);
+  }
+  if (redis['masterName'] !== undefined) return [];
+  return [['masterName', 'is missing: write the name that the sentinels monitor, as in `sentinel monitor <name> …`']];
+}
+
+function findUrlProblems(redis: Group): Finding[] {
+  const found: Finding[] = [];
+  const namesDatabase = ({ pathname }: URL): boolean => pathname.length > 1;
+  const sentinels = listUrls(redis['sentinels']);
+  if (listUrls(redis['cluster']).some(namesDatabase)) {
+    found.push(['cluster', 'names a database: a cluster has only one']);
+  }
+  if (sentinels.some(namesDatabase)) found.push(['sentinels', 'names a database: write it as `database`']);
+  if (sentinels.some(({ username, password }) => `${username}${password}` !== '')) {
+    const text =
+      'holds a user or password: write sentinelUser and sentinelPassword, and user and password for the master';
+    found.push(['sentinels', text]);
+  }
+  return found;
 }
 
 function onlyWithSentinels(name: string): string {
