@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Batch } from '@afterimage/change-events';
 import { DelayedError, type Job, Worker } from 'bullmq';
 import type { QueueConnection } from './connection.js';
@@ -43,7 +44,21 @@ const stalledInterval = 1_500;
 /** Idle workers look again after this, should a wake-up have been lost. Seconds. */
 const drainDelay = 2;
 const errorPauseMs = 1_000;
+/** How long a fetch that failed waits. */
+const fetchPauseMs = 500;
 const defaultGraceMs = 10_000;
+
+/** Upstream a fetch that the store refuses, as a full Redis does, is repeated at once, hundreds of times a second. */
+class PatientWorker extends Worker<JobPayload> {
+  protected override async moveToActive(token: string, name?: string): Promise<Job<JobPayload>> {
+    try {
+      return await super.moveToActive(token, name);
+    } catch (error) {
+      await sleep(fetchPauseMs);
+      throw error;
+    }
+  }
+}
 
 /** Works on the batches of one partition, one at a time, in about the order they were added. */
 export function consumeBatches(
@@ -61,7 +76,7 @@ export function consumeBatches(
     await job.moveToDelayed(Date.now() + outcome.inMs, token);
     throw new DelayedError();
   };
-  const worker = new Worker<JobPayload>(
+  const worker = new PatientWorker(
     name,
     work,
     {

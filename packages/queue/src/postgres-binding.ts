@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type BackendFactory,
   PostgresConnection,
@@ -11,8 +10,6 @@ import type { BullBinding, QueueOptions } from './connection.js';
 import { jobsChannel, type Listener, waitForWork } from './postgres-wait.js';
 
 const defaultPoolSize = 8;
-/** How long a fetch that failed waits: BullMQ repeats it at once unless the connection was refused. */
-const fetchPauseMs = 500;
 
 /**
  * The client of BullMQ's LISTEN. BullMQ listens for its errors only once it has awaited the connection; what a server
@@ -80,7 +77,7 @@ function queueQueries(client: pg.Client): void {
 
 /**
  * BullMQ's backend on the shared connection. Upstream only a backend that owns its connection subscribes anew after the
- * LISTEN client was lost; this one does too. It waits after a failed fetch, and for work in a way of its own.
+ * LISTEN client was lost; this one does too. And it waits for work in a way of its own.
  */
 class SharedBackend extends PostgresQueueBackend {
   readonly #connection: SharedConnection;
@@ -119,15 +116,6 @@ class SharedBackend extends PostgresQueueBackend {
 
   override async reconnectBlocking(): Promise<void> {
     this.#paused = false;
-  }
-
-  override async moveToActive(token: string, name?: string): Promise<unknown[]> {
-    try {
-      return (await super.moveToActive(token, name)) as unknown[];
-    } catch (error) {
-      await sleep(fetchPauseMs);
-      throw error;
-    }
   }
 
   override async close(force?: boolean): Promise<void> {

@@ -22,10 +22,12 @@ const missing = queueBackends().some((backend) => backend.missing);
 describe.skipIf(missing)('the queue', () => {
   let stops: (() => Promise<unknown>)[];
   let warnings: string[];
+  let errors: Error[];
 
   beforeEach(() => {
     stops = [];
     warnings = [];
+    errors = [];
   });
 
   afterEach(async () => {
@@ -54,7 +56,7 @@ describe.skipIf(missing)('the queue', () => {
         return Promise.resolve({ kind: 'done' });
       },
       onInvalid: () => Promise.resolve({ kind: 'done' }),
-      onError: () => undefined,
+      onError: (error) => errors.push(error),
     });
     stops.push(() => consumer.close(1_000));
     return done;
@@ -155,6 +157,26 @@ describe.skipIf(missing)('the queue', () => {
     '--user',
     ...'app on >p@ss/w ~test:* &* +@all -@admin -@dangerous +info'.split(' '),
   ];
+
+  it('asks a full Redis for work now and then only, and goes on when it has room', async () => {
+    const server = await startServer();
+    stops.push(() => server.stop());
+    const connection = await connect({ url: `redis://127.0.0.1:${server.port}` });
+    const id = randomUUID();
+    const queue = openBatchQueue(connection, id, 0);
+    stops.push(() => queue.close());
+    await queue.add(makeBatch(1));
+    await withRedis(server.port, (redis) => redis.config('SET', 'maxmemory', '1'));
+    const done = collect(connection, id);
+    const refused = () => errors.filter((error) => error.message.startsWith('OOM')).length;
+    await expect.poll(refused, { timeout: 10_000 }).toBeGreaterThan(2);
+    const before = refused();
+    const from = performance.now();
+    await expect.poll(refused, { timeout: 10_000 }).toBeGreaterThan(before);
+    expect((refused() - before) / (performance.now() - from)).toBeLessThan(5 / 500);
+    await withRedis(server.port, (redis) => redis.config('SET', 'maxmemory', '0'));
+    await expect.poll(() => done, { timeout: 10_000 }).toEqual(['1']);
+  });
 
   it('warns of settings that lose batches, or that a server does not tell', async () => {
     const eager = await startServer({ args: () => ['--maxmemory-policy', 'allkeys-lru', '--appendonly', 'yes'] });
