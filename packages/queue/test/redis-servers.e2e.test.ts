@@ -12,10 +12,11 @@ import {
   type QueueConnection,
   type QueueOptions,
 } from '@afterimage/queue';
-import { makeCertificates, startCluster, startServer, startWatchedRedis, withRedis } from './redis-servers.js';
 import { makeBatch } from './sample-batch.js';
 // @boundaries-ignore the harness that all tests share
 import { queueBackends } from '../../../test/harness/databases.js';
+// @boundaries-ignore servers of certain kinds, for several packages
+import { makeCertificates, startCluster, startServer, withRedis } from '../../../test/harness/redis-servers.js';
 
 const missing = queueBackends().some((backend) => backend.missing);
 
@@ -92,27 +93,6 @@ describe.skipIf(missing)('the queue', () => {
     expect(warnings).toEqual([
       expect.stringMatching(/^Redis at 127\.0\.0\.1:\d+, .*, .* has appendonly no: a restart/),
     ]);
-  });
-
-  it('goes on behind sentinels when the master dies in the middle of a stream', async () => {
-    const watched = await startWatchedRedis();
-    stops.push(() => watched.stop());
-    const redis = { sentinels: watched.sentinels.urls.slice(0, 3), masterName: 'shop' };
-    const connection = await connect({ redis });
-    const id = randomUUID();
-    const done = collect(connection, id);
-    const queue = openBatchQueue(connection, id, 0);
-    stops.push(() => queue.close());
-    for (let n = 1; n <= 60; n += 1) {
-      if (n === 30) await watched.master.stop('SIGKILL');
-      await queue.add(makeBatch(n));
-    }
-    // The last ones before it died may be lost: the reader notices and sends them again, here as one that asks does.
-    await expect.poll(() => new Set(done).has('60'), { timeout: 30_000 }).toBe(true);
-    expect(new Set(done).size).toBeGreaterThanOrEqual(55);
-    expect(await queue.depth()).toBe(0);
-    const role = await withRedis(watched.replica.port, (replica) => replica.info('replication'));
-    expect(role).toContain('role:master');
   });
 
   it('speaks TLS with a certificate of its own, as an ACL user', async () => {
