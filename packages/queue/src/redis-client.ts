@@ -1,4 +1,5 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { PatientSentinelConnector } from './sentinel-connector.js';
 
 /** Without what would change the form of replies under BullMQ. */
 type Options = Omit<RedisOptions, 'replyMapping'>;
@@ -100,6 +101,7 @@ function sentinelOptions(target: RedisTarget, sentinels: readonly string[]): Opt
     ...(overTls === undefined ? {} : { tls: overTls, sentinelTLS: overTls, enableTLSForSentinelMode: true }),
     // A master that is cut off, not dead, leaves its connections open: the sentinels tell.
     failoverDetector: true,
+    Connector: PatientSentinelConnector,
   };
 }
 
