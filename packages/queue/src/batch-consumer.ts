@@ -36,8 +36,12 @@ export interface BatchConsumer {
 }
 
 /**
- * How soon the batch of a writer that died goes to another: its lock runs out after `lockDuration`, and the check
- * after that, every `stalledInterval`, hands it on: 8 s at most.
+ * How soon the batch of a writer that died, froze or lost its network goes to another: its lock runs out at most
+ * `lockDuration` after the last renewal, which is every half of that, and the check after that, every
+ * `stalledInterval`, hands it on: 6.5 s at most, and a round trip or two. Shorter, and a writer whose event loop or
+ * network stood still for two seconds would lose a batch that it works on. That does no harm beyond the work done twice:
+ * positions decide, not locks. Longer is time in which the stream stands. Each consumer's checks cost the store one short
+ * script per interval.
  */
 const lockDuration = 5_000;
 const stalledInterval = 1_500;

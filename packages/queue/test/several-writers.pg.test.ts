@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as takeTime } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -47,10 +48,13 @@ describe.each(queueBackends())('two writers on one partition', ({ backend, redis
     const first = (): QueueConnection => connections[0] as QueueConnection;
     const second = (): QueueConnection => connections[1] as QueueConnection;
 
-    const consume = (connection: QueueConnection, process: (batch: Batch) => Promise<void>): BatchConsumer => {
+    const consume = (
+      connection: QueueConnection,
+      process: (batch: Batch, signal: AbortSignal) => Promise<void>,
+    ): BatchConsumer => {
       const consumer = consumeBatches(connection, streamId, 0, {
-        process: async (batch) => {
-          await process(batch);
+        process: async (batch, signal) => {
+          await process(batch, signal);
           return { kind: 'done' };
         },
         onInvalid: () => Promise.resolve({ kind: 'done' }),
@@ -117,6 +121,30 @@ describe.each(queueBackends())('two writers on one partition', ({ backend, redis
         await stopped;
         const stoppedAt = performance.now();
         await next;
+        waits.push(performance.now() - stoppedAt);
+        await consumers.pop()?.close();
+      }
+      expect(median(waits)).toBeLessThan(300);
+    });
+
+    it('go on with the batch itself at once when the one that worked stops and gives it back', async () => {
+      const waits: number[] = [];
+      for (let round = 1; round <= 5; round += 1) {
+        let start = (): void => undefined;
+        const started = new Promise<void>((resolve) => (start = resolve));
+        const stopping = consume(first(), (_, signal) => {
+          start();
+          return once(signal, 'abort').then(() => Promise.reject(new Error('gave up')));
+        });
+        await queue.add(makeBatch(round));
+        await started;
+        const next = new Promise<string>((resolve) => {
+          consume(second(), (batch) => Promise.resolve(resolve(batch.firstOrdinal)));
+        });
+        const stopped = stopping.close(50);
+        await stopped;
+        const stoppedAt = performance.now();
+        expect(await next).toBe(String(round));
         waits.push(performance.now() - stoppedAt);
         await consumers.pop()?.close();
       }
