@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { findFreePort, type RedisServer, type RedisServerOptions, startRedisServer } from '@afterimage/local-servers';
 import { Redis } from 'ioredis';
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 
 const run = promisify(execFile);
 
@@ -39,6 +39,8 @@ function together(servers: readonly RedisServer[]): RedisServers {
 }
 
 const slots = 16_384;
+/** Not `expect.poll`, which tests that run at the same time cannot share. */
+const patience = { timeout: 20_000, interval: 50 };
 
 /** Three masters, each with a third of the slots. */
 export async function startCluster(): Promise<RedisServers> {
@@ -62,7 +64,7 @@ export async function startCluster(): Promise<RedisServers> {
   }
   for (const { port } of servers) {
     const state = () => withRedis(port, (redis) => redis.call('CLUSTER', 'INFO'));
-    await expect.poll(state, { timeout: 20_000 }).toContain('cluster_state:ok');
+    await vi.waitFor(async () => expect(await state()).toContain('cluster_state:ok'), patience);
   }
   return together(servers);
 }
@@ -80,7 +82,7 @@ export async function startWatchedRedis(): Promise<WatchedRedis> {
   const master = await startServer();
   const replica = await startServer({ args: () => ['--replicaof', `127.0.0.1 ${master.port}`] });
   const linked = () => withRedis(replica.port, (redis) => redis.info('replication'));
-  await expect.poll(linked, { timeout: 20_000 }).toContain('master_link_status:up');
+  await vi.waitFor(async () => expect(await linked()).toContain('master_link_status:up'), patience);
   const sentinel = [
     `sentinel monitor shop 127.0.0.1 ${master.port} 2`,
     'sentinel down-after-milliseconds shop 1000',
@@ -89,7 +91,7 @@ export async function startWatchedRedis(): Promise<WatchedRedis> {
   const sentinels = together(await Promise.all([1, 2, 3].map(() => startServer({ sentinel }))));
   for (const { port } of sentinels.servers) {
     const known = () => withRedis(port, (redis) => redis.info('sentinel'));
-    await expect.poll(known, { timeout: 20_000 }).toMatch(/slaves=1,sentinels=3/);
+    await vi.waitFor(async () => expect(await known()).toMatch(/slaves=1,sentinels=3/), patience);
   }
   const all = together([...sentinels.servers, master, replica]);
   return { master, replica, sentinels, stop: () => all.stop() };

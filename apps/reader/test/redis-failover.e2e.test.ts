@@ -1,5 +1,5 @@
 import { inserted } from '@afterimage/cdc-protocol/testing';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 // @boundaries-ignore the harness that all tests share
 import { queueBackends } from '../../../test/harness/databases.js';
 // @boundaries-ignore servers of certain kinds, for several packages
@@ -23,18 +23,17 @@ async function strikeMaster(rig: ReaderRig, watched: WatchedRedis, signal: 'SIGK
   rig.start({ reader: { maxBatchEvents: 10 } });
   const writer = await rig.write();
   fill(1300);
-  await expect.poll(() => writer.lines.length, { ...wait, interval: 1 }).toBeGreaterThan(400);
+  await vi.waitFor(() => expect(writer.lines.length).toBeGreaterThan(400), { ...wait, interval: 1 });
   process.kill(pid, signal);
   fill(300);
   try {
-    await expect.poll(() => writer.lines.length, wait).toBe(1600);
+    await vi.waitFor(() => expect(writer.lines).toHaveLength(1600), wait);
   } finally {
     if (signal === 'SIGSTOP') process.kill(pid, 'SIGCONT');
   }
   expect(writer.lines).toEqual(await rig.readSource(1600));
   const role = await withRedis(watched.replica.port, (redis) => redis.info('replication'));
   expect(role).toContain('role:master');
-  await expect.poll(() => rig.state(), wait).toBe('streaming');
 }
 
 describe.skipIf(missing)('a Redis behind sentinels', () => {
@@ -49,6 +48,7 @@ describe.skipIf(missing)('a Redis behind sentinels', () => {
       const rig = await createRig({ backend: 'redis', redisUrl: null, redis });
       try {
         await strikeMaster(rig, watched, signal);
+        await vi.waitFor(async () => expect(await rig.state()).toBe('streaming'), wait);
       } finally {
         await rig.close();
         await watched.stop();

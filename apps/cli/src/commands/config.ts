@@ -85,13 +85,8 @@ function findTableWarnings({ source, database, table, settings }: ConfiguredTabl
 }
 
 function findWarnings(config: Config): string[] {
-  const { queue, postgres, sources } = config;
-  const warnings: string[] = [];
-  if (queue.backend === 'postgres' && (queue.url === undefined || queue.url === postgres.url)) {
-    warnings.push('the queue shares the PostgreSQL of the mirror: simple, but slower than Redis under load');
-  }
-  if (queue.redis?.tls?.rejectUnauthorized === false) warnings.push('Redis: any TLS certificate is accepted');
-  for (const [name, source] of Object.entries(sources)) {
+  const warnings = findQueueWarnings(config);
+  for (const [name, source] of Object.entries(config.sources)) {
     if (source.tls === undefined && !['localhost', '127.0.0.1', '::1'].includes(source.host)) {
       warnings.push(`source ${name}: no TLS to ${source.host}, rows travel unencrypted`);
     }
@@ -99,6 +94,13 @@ function findWarnings(config: Config): string[] {
     if (source.tls?.rejectUnauthorized === false) warnings.push(`source ${name}: any TLS certificate is accepted`);
   }
   return warnings;
+}
+
+function findQueueWarnings({ queue, postgres }: Config): string[] {
+  if (queue.backend === 'postgres' && (queue.url === undefined || queue.url === postgres.url)) {
+    return ['the queue shares the PostgreSQL of the mirror: simple, but slower than Redis under load'];
+  }
+  return queue.redis?.tls?.rejectUnauthorized === false ? ['Redis: any TLS certificate is accepted'] : [];
 }
 
 function printExplanation(config: Config): void {
