@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import type { Pool } from 'pg';
 import type { Batch } from '@afterimage/change-events';
-import { createQueueConnection, openBatchQueue, prepareQueue } from '@afterimage/queue';
+import { createQueueConnection, decodeJob, openBatchQueue, prepareQueue } from '@afterimage/queue';
 import { quoteName } from '@afterimage/replica';
 
 export interface QueueStoreOptions {
@@ -49,7 +49,7 @@ export class QueueStore {
   /** The batches that wait or are in work. */
   async batches(): Promise<Batch[]> {
     const payloads = await this.#payloads();
-    return payloads.flatMap((payload) => (payload === null ? [] : [readBatch(payload)]));
+    return payloads.flatMap((payload) => (payload === null ? [] : [decodeJob(JSON.parse(payload))]));
   }
 
   async #payloads(): Promise<(string | null)[]> {
@@ -115,10 +115,4 @@ async function withRedis<T>(url: string, work: (redis: Redis) => Promise<T>): Pr
   } finally {
     redis.disconnect();
   }
-}
-
-/** A text that the store would refuse is in the job as the batch's own JSON. */
-function readBatch(payload: string): Batch {
-  const job = JSON.parse(payload) as Batch | { json: string };
-  return 'json' in job ? (JSON.parse(job.json) as Batch) : job;
 }

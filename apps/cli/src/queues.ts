@@ -1,6 +1,6 @@
 import type { QueueConnection } from '@afterimage/queue';
 import type { StreamRecord } from '@afterimage/replica';
-import type { Config } from '@afterimage/service';
+import { type Config, resolveQueueStore } from '@afterimage/service';
 
 /** BullMQ takes most of the time that a command needs to start: only those that use it load it. */
 const loadQueue = async () => import('@afterimage/queue');
@@ -8,8 +8,7 @@ const loadQueue = async () => import('@afterimage/queue');
 /** The queue store as configured. Its errors come with the calls that fail; nothing else listens to them here. */
 export async function connectQueue(config: Config): Promise<QueueConnection> {
   const { createQueueConnection } = await loadQueue();
-  const { backend, prefix, url = config.postgres.url } = config.queue;
-  return createQueueConnection({ backend, prefix, url, poolSize: 2, onError: () => undefined });
+  return createQueueConnection({ ...resolveQueueStore(config), poolSize: 2, onError: () => undefined });
 }
 
 /** Creates or upgrades the queue's tables in PostgreSQL. */

@@ -19,7 +19,8 @@ export const feedErrorAdvice = {
   /** The queue lost batches that were not applied yet. */
   QUEUE_LOST_JOBS: 'Nothing: the batches are sent again. Redis should run with an append-only file and noeviction.',
   /** The queue does not take batches. */
-  QUEUE_UNAVAILABLE: 'Check Redis (or PostgreSQL, where the queue is there); the reader keeps trying.',
+  QUEUE_UNAVAILABLE:
+    'Check Redis: whether it runs, its memory (OOM) and its disk (MISCONF); or PostgreSQL, where the queue is there. The reader keeps trying.',
 } as const;
 
 export type FeedErrorCode = keyof typeof feedErrorAdvice;

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { ConnectOptions } from '@afterimage/cdc-protocol';
 import { createQueueConnection, prepareQueue, type QueueConnection } from '@afterimage/queue';
@@ -8,7 +7,9 @@ import {
   type ConfiguredTable,
   createBackoff,
   type Logger,
+  readTlsFiles,
   type Registry,
+  resolveQueueStore,
   resolveTables,
   sleep,
   type SourceConfig,
@@ -54,10 +55,9 @@ export async function runReader(options: ReaderOptions): Promise<void> {
   });
   pool.on('error', createErrorLog(logger, 'connection to PostgreSQL'));
   const queue = createQueueConnection({
-    backend: config.queue.backend,
-    url: config.queue.url ?? config.postgres.url,
-    prefix: config.queue.prefix,
+    ...resolveQueueStore(config),
     onError: createErrorLog(logger, 'connection to the queue'),
+    onWarning: (text) => logger.warn(text),
   });
   const following = new AbortController();
   try {
@@ -120,15 +120,5 @@ function toConnectOptions(source: SourceConfig): ConnectOptions {
   const { dialMs, handshakeMs, writeMs } = timeouts;
   const base: ConnectOptions = { host, port, user, password, maxLineBytes, timeouts: { dialMs, handshakeMs, writeMs } };
   if (tls === undefined) return base;
-  const { rejectUnauthorized, servername } = tls;
-  return {
-    ...base,
-    tls: {
-      rejectUnauthorized,
-      ...(servername === undefined ? {} : { servername }),
-      ...(tls.ca === undefined ? {} : { ca: readFileSync(tls.ca) }),
-      ...(tls.cert === undefined ? {} : { cert: readFileSync(tls.cert) }),
-      ...(tls.key === undefined ? {} : { key: readFileSync(tls.key) }),
-    },
-  };
+  return { ...base, tls: readTlsFiles(tls) };
 }

@@ -46,10 +46,10 @@ export class ReaderRig {
 
   start(settings: ReaderSettings = {}): RunningReader {
     const { tables = ['shop.orders'] } = settings;
-    const { backend, url, prefix } = this.queueOptions;
+    const { backend, url, prefix, redis } = this.queueOptions;
     const config = configSchema.parse({
       postgres: { url: this.database.url },
-      queue: { backend, url, prefix },
+      queue: { backend, url, prefix, redis },
       sources: {
         main: {
           ...this.source.address,
@@ -125,14 +125,15 @@ export class ReaderRig {
   }
 }
 
-export async function createRig({
-  backend,
-  redisUrl,
-}: Pick<TestQueueBackend, 'backend' | 'redisUrl'>): Promise<ReaderRig> {
+type RigOptions = Pick<TestQueueBackend, 'backend' | 'redisUrl'> & Pick<QueueOptions, 'redis'>;
+
+/** `redis` without `redisUrl`: a cluster, or sentinels. */
+export async function createRig({ backend, redisUrl, redis }: RigOptions): Promise<ReaderRig> {
   const [database, source] = await Promise.all([createDatabase(), startFakeMaxScale()]);
   const rig = new ReaderRig(database, source, {
     backend,
-    url: redisUrl ?? database.url,
+    url: redis === undefined ? (redisUrl ?? database.url) : undefined,
+    redis,
     prefix: uniqueName('reader'),
     onError: () => undefined,
   });

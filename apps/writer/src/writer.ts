@@ -7,6 +7,7 @@ import {
   createBackoff,
   createQuietLog,
   createRegistry,
+  resolveQueueStore,
   sleep,
   startHttp,
 } from '@afterimage/service';
@@ -27,10 +28,9 @@ export async function runWriter(
   scope.onClose('PostgreSQL', () => pool.end());
   const warn = createQuietLog({ logger, describe: describeError });
   const queue = createQueueConnection({
-    backend: config.queue.backend,
-    url: config.queue.url ?? config.postgres.url,
-    prefix: config.queue.prefix,
+    ...resolveQueueStore(config),
     onError: (error) => warn('queue connection trouble', error),
+    onWarning: (text) => logger.warn(text),
   });
   scope.onClose('queue', () => queue.close());
   const settingsOf = configuredSettings(config);

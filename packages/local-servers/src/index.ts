@@ -1,4 +1,4 @@
 export { endWithThisProcess, type WatchOptions } from './child-server.js';
 export { findFreePort } from './free-port.js';
 export { type LocalPostgres, type PostgresOptions, startPostgres } from './postgres.js';
-export { type LocalRedis, startRedis } from './redis.js';
+export { type LocalRedis, type RedisServer, type RedisServerOptions, startRedis, startRedisServer } from './redis.js';

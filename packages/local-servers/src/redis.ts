@@ -1,4 +1,4 @@
-import { access, constants, mkdtemp, rm } from 'node:fs/promises';
+import { access, constants, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { startChildServer } from './child-server.js';
@@ -20,44 +20,38 @@ export interface LocalRedis {
 export async function startRedis(env: NodeJS.ProcessEnv = process.env): Promise<LocalRedis | null> {
   const given = env['REDIS_URL'];
   if (given !== undefined && given !== '') return { url: given, stop: async () => undefined };
-  const file = (await findProgram('redis-server', env)) ?? (await findProgram('valkey-server', env));
-  return file === null ? null : startPrivately(file);
+  const server = await startRedisServer({ env });
+  return server && { url: `redis://127.0.0.1:${server.port}`, stop: () => server.stop() };
 }
 
-async function startPrivately(file: string): Promise<LocalRedis> {
+export interface RedisServerOptions {
+  /** After those that every server here has; of two of the same name the later counts. */
+  readonly args?: (port: number) => readonly string[];
+  /** A sentinel, which monitors what this file says. */
+  readonly sentinel?: string;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+export interface RedisServer {
+  readonly port: number;
+  /** Removed by `stop`. */
+  readonly directory: string;
+  /** SIGKILL leaves it no time for anything. Safe to call twice. */
+  stop(signal?: NodeJS.Signals): Promise<void>;
+}
+
+/** A private server as `startRedis` starts it, for tests that need one of a certain kind; null where there is none. */
+export async function startRedisServer(options: RedisServerOptions = {}): Promise<RedisServer | null> {
+  const { env = process.env } = options;
+  const file = (await findProgram('redis-server', env)) ?? (await findProgram('valkey-server', env));
+  return file === null ? null : startPrivately(file, options);
+}
+
+async function startPrivately(file: string, options: RedisServerOptions): Promise<RedisServer> {
   const directory = await mkdtemp(join(tmpdir(), 'afterimage-redis-'));
   for (let attempt = 1; ; attempt += 1) {
-    const port = await findFreePort();
     try {
-      const server = await startChildServer({
-        name: 'Redis',
-        file,
-        args: [
-          '--port',
-          String(port),
-          '--bind',
-          '127.0.0.1',
-          '--dir',
-          directory,
-          '--save',
-          '',
-          '--appendonly',
-          'no',
-          '--maxmemory-policy',
-          'noeviction',
-        ],
-        cwd: directory,
-        readyText: 'eady to accept connections',
-        readyTimeoutMs: 20_000,
-        temporaryDirectory: directory,
-      });
-      return {
-        url: `redis://127.0.0.1:${port}`,
-        stop: async () => {
-          await server.stop('SIGTERM');
-          await rm(directory, { recursive: true, force: true });
-        },
-      };
+      return await startOnce(file, directory, options);
     } catch (error) {
       const portTaken = error instanceof Error && error.message.includes('Address already in use');
       if (portTaken && attempt < startAttempts) continue;
@@ -65,6 +59,39 @@ async function startPrivately(file: string): Promise<LocalRedis> {
       throw error;
     }
   }
+}
+
+const dataSettings = ['--save', '', '--appendonly', 'no', '--maxmemory-policy', 'noeviction'];
+
+async function startOnce(
+  file: string,
+  directory: string,
+  { args = () => [], sentinel }: RedisServerOptions,
+): Promise<RedisServer> {
+  const port = await findFreePort();
+  const common = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory];
+  const configuration = join(directory, 'sentinel.conf');
+  if (sentinel !== undefined) await writeFile(configuration, sentinel);
+  const server = await startChildServer({
+    name: 'Redis',
+    file,
+    args:
+      sentinel === undefined
+        ? [...common, ...dataSettings, ...args(port)]
+        : [configuration, '--sentinel', ...common, ...args(port)],
+    cwd: directory,
+    readyText: sentinel === undefined ? 'eady to accept connections' : 'Sentinel ID is',
+    readyTimeoutMs: 20_000,
+    temporaryDirectory: directory,
+  });
+  return {
+    port,
+    directory,
+    stop: async (signal = 'SIGTERM') => {
+      await server.stop(signal);
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
 }
 
 async function findProgram(name: string, env: NodeJS.ProcessEnv): Promise<string | null> {

@@ -1,7 +1,9 @@
-import { type Batch, queueName } from '@afterimage/change-events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Batch } from '@afterimage/change-events';
 import { DelayedError, type Job, Worker } from 'bullmq';
 import type { QueueConnection } from './connection.js';
 import { decodeJob, type JobPayload } from './job-codec.js';
+import { taggedQueueName } from './queue-name.js';
 
 /** What became of a batch. `retry`: it stays in the queue and comes again, possibly after batches behind it. */
 export type BatchOutcome = { readonly kind: 'done' } | { readonly kind: 'retry'; readonly inMs: number };
@@ -34,15 +36,33 @@ export interface BatchConsumer {
 }
 
 /**
- * How soon the batch of a writer that died goes to another: its lock runs out after `lockDuration`, and the check
- * after that, every `stalledInterval`, hands it on: 8 s at most.
+ * How soon the batch of a writer that died, froze or lost its network goes to another: its lock runs out at most
+ * `lockDuration` after the last renewal, which is every half of that, and the check after that, every
+ * `stalledInterval`, hands it on: 6.5 s at most, and a round trip or two. Shorter, and a writer whose event loop or
+ * network stood still for two seconds would lose a batch that it works on. That does no harm beyond the work done twice:
+ * positions decide, not locks. Longer is time in which the stream stands. Each consumer's checks cost the store one short
+ * script per interval.
  */
 const lockDuration = 5_000;
 const stalledInterval = 1_500;
 /** Idle workers look again after this, should a wake-up have been lost. Seconds. */
 const drainDelay = 2;
 const errorPauseMs = 1_000;
+/** How long a fetch that failed waits. */
+const fetchPauseMs = 500;
 const defaultGraceMs = 10_000;
+
+/** Upstream a fetch that the store refuses, as a full Redis does, is repeated at once, hundreds of times a second. */
+class PatientWorker extends Worker<JobPayload> {
+  protected override async moveToActive(token: string, name?: string): Promise<Job<JobPayload>> {
+    try {
+      return await super.moveToActive(token, name);
+    } catch (error) {
+      await sleep(fetchPauseMs);
+      throw error;
+    }
+  }
+}
 
 /** Works on the batches of one partition, one at a time, in about the order they were added. */
 export function consumeBatches(
@@ -51,7 +71,8 @@ export function consumeBatches(
   partition: number,
   options: ConsumeOptions,
 ): BatchConsumer {
-  const { factory, connection: store } = connection.bind();
+  const binding = connection.bind();
+  const name = taggedQueueName(streamId, partition);
   const stop = new AbortController();
   const work = async (job: Job<JobPayload>, token?: string): Promise<void> => {
     const outcome = await settle(job, options, stop.signal);
@@ -59,11 +80,11 @@ export function consumeBatches(
     await job.moveToDelayed(Date.now() + outcome.inMs, token);
     throw new DelayedError();
   };
-  const worker = new Worker<JobPayload>(
-    queueName(streamId, partition),
+  const worker = new PatientWorker(
+    name,
     work,
     {
-      connection: store as object,
+      connection: binding.connection as object,
       prefix: connection.options.prefix,
       concurrency: 1,
       lockDuration,
@@ -74,12 +95,13 @@ export function consumeBatches(
       // For jobs that lost this setting of theirs.
       removeOnComplete: { count: 0 },
     },
-    factory as never,
+    binding.factory as never,
   );
   worker.on('error', options.onError);
   return {
     close: async (graceMs = defaultGraceMs) => {
-      const closed = worker.close();
+      // Whoever finishes a batch takes the next one, but not when it closes; and idle consumers don't hear of that.
+      const closed = worker.close().then(() => void binding.wake(name).catch(() => undefined));
       if (await settlesWithin(closed, graceMs)) return;
       stop.abort(new Error('the consumer is closing'));
       if (await settlesWithin(closed, graceMs)) return;

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { type Batch, queueName } from '@afterimage/change-events';
+import type { Batch } from '@afterimage/change-events';
 import { Queue } from 'bullmq';
 import type { QueueConnection } from './connection.js';
 import { encodeJob, type JobPayload } from './job-codec.js';
+import { taggedQueueName } from './queue-name.js';
 
 /** The sending side of one partition's queue. */
 export interface BatchQueue {
@@ -77,7 +78,7 @@ function openQueue(connection: QueueConnection, streamId: string, partition: num
     // Nobody reads BullMQ's event stream here; by default it keeps 10,000 per queue.
     streams: { events: { maxLen: 10 } },
   };
-  const queue = new Queue<JobPayload>(queueName(streamId, partition), options, factory as never);
+  const queue = new Queue<JobPayload>(taggedQueueName(streamId, partition), options, factory as never);
   queue.on('error', connection.options.onError);
   return queue;
 }

@@ -1,19 +1,15 @@
-import type { RedisOptions } from 'ioredis';
 import type { BackendFactory, IQueueBackend, PostgresConnectionOptions } from 'bullmq';
 import { createPostgresBinding } from './postgres-binding.js';
 import { createRedisBinding } from './redis-binding.js';
-
-/** What ioredis takes beside the URL, without what would change the form of replies under BullMQ. */
-export type RedisSettings = Omit<RedisOptions, 'replyMapping'>;
+import type { RedisSettings } from './redis-client.js';
 
 export interface QueueOptions {
   readonly backend: 'redis' | 'postgres';
-  /** `redis://…` or `rediss://…`; for the PostgreSQL backend `postgres://…`. */
-  readonly url: string;
+  /** `redis://…` or `rediss://…`, unless `redis` says where it is; for the PostgreSQL backend `postgres://…`. */
+  readonly url?: string | undefined;
   /** Redis key prefix, or the PostgreSQL schema of the queue tables. */
   readonly prefix: string;
-  /** More for ioredis: TLS, sentinels, ACL user. */
-  readonly redis?: RedisSettings;
+  readonly redis?: RedisSettings | undefined;
   /** Size of the PostgreSQL pool that all queues of this process share. Default 8. */
   readonly poolSize?: number;
   /**
@@ -21,6 +17,8 @@ export interface QueueOptions {
    * place a broken connection would end the process, which is why it is not optional.
    */
   readonly onError: (error: Error) => void;
+  /** Told once, by `prepareQueue`, in whole sentences, what about the settings of Redis endangers batches. */
+  readonly onWarning?: ((text: string) => void) | undefined;
 }
 
 /** How BullMQ's classes reach the store: its backend factory and the connection to give them. */
@@ -28,6 +26,8 @@ export interface BullBinding {
   /** Undefined = BullMQ's own Redis backend. */
   readonly factory: BackendFactory<IQueueBackend, PostgresConnectionOptions> | undefined;
   readonly connection: PostgresConnectionOptions;
+  /** Makes an idle consumer of the queue look for work. */
+  wake(queue: string): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type BackendFactory,
   PostgresConnection,
@@ -8,10 +7,9 @@ import {
 } from 'bullmq';
 import pg from 'pg';
 import type { BullBinding, QueueOptions } from './connection.js';
+import { jobsChannel, type Listener, waitForWork } from './postgres-wait.js';
 
 const defaultPoolSize = 8;
-/** How long a fetch that failed waits: BullMQ repeats it at once unless the connection was refused. */
-const fetchPauseMs = 500;
 
 /**
  * The client of BullMQ's LISTEN. BullMQ listens for its errors only once it has awaited the connection; what a server
@@ -31,7 +29,8 @@ class ListenClient extends pg.Client {
 
 /** The connection that all queues of a process share: one pool, one LISTEN client. */
 export class SharedConnection extends PostgresConnection {
-  readonly #prepared = new WeakSet<pg.Client>();
+  readonly #prepared = new WeakSet<object>();
+  readonly #listening = new WeakMap<object, Promise<unknown>>();
 
   constructor(options: PostgresConnectionOptions) {
     super(options);
@@ -41,7 +40,7 @@ export class SharedConnection extends PostgresConnection {
     this.pool.on('connect', (client) => client.on('error', () => undefined));
   }
 
-  override async getListenClient(): ReturnType<PostgresConnection['getListenClient']> {
+  override async getListenClient(): Promise<Listener> {
     const client = await super.getListenClient();
     if (client instanceof pg.Client && !this.#prepared.has(client)) {
       this.#prepared.add(client);
@@ -51,6 +50,16 @@ export class SharedConnection extends PostgresConnection {
       // Now that BullMQ listens it must know, lest it keep a client that is of no use.
       if (client instanceof ListenClient && client.missed !== undefined) client.emit('error', client.missed);
     }
+    return client;
+  }
+
+  /** The LISTEN client, once it hears of jobs. */
+  async listenForJobs(): Promise<Listener> {
+    const client = await this.getListenClient();
+    const listening = this.#listening.get(client) ?? client.query(`LISTEN ${jobsChannel}`);
+    this.#listening.set(client, listening);
+    listening.catch(() => this.#listening.delete(client));
+    await listening;
     return client;
   }
 }
@@ -67,41 +76,60 @@ function queueQueries(client: pg.Client): void {
 }
 
 /**
- * BullMQ's backend on the shared connection. Upstream only a backend that owns its connection subscribes anew
- * after the LISTEN client was lost; this one does too, and it waits after a failed fetch.
+ * BullMQ's backend on the shared connection. Upstream only a backend that owns its connection subscribes anew after the
+ * LISTEN client was lost; this one does too. And it waits for work in a way of its own.
  */
 class SharedBackend extends PostgresQueueBackend {
-  constructor(...args: ConstructorParameters<typeof PostgresQueueBackend>) {
-    super(...args);
-    this.connection.on('listenerinvalidated', this.#listenAgain);
+  readonly #connection: SharedConnection;
+  #wait = new AbortController();
+  #paused = false;
+
+  constructor(
+    connection: SharedConnection,
+    name: string,
+    options: ConstructorParameters<typeof PostgresQueueBackend>[2],
+  ) {
+    super(connection, name, options, false);
+    this.#connection = connection;
+    this.connection.on('listenerinvalidated', this.#endWait);
   }
 
-  readonly #listenAgain = (): void => {
-    if (this.closing !== undefined) return;
-    // Ends the wait on the lost client, and makes the next one subscribe on the new client.
-    void this.disconnectBlocking().then(() => this.reconnectBlocking());
+  /** Ends the wait that is under way: the next one asks for a client that listens. */
+  readonly #endWait = (): void => {
+    this.#wait.abort();
+    this.#wait = new AbortController();
   };
 
-  override async moveToActive(token: string, name?: string): Promise<unknown[]> {
-    try {
-      return (await super.moveToActive(token, name)) as unknown[];
-    } catch (error) {
-      if (this.closing === undefined) await sleep(fetchPauseMs);
-      throw error;
-    }
+  override async waitForJob(blockTimeout: number): Promise<{ member: string; score: number } | null> {
+    if (this.#paused) return null;
+    const { signal } = this.#wait;
+    const listener = await this.#connection.listenForJobs();
+    const { pool } = this.connection;
+    const found = await waitForWork({ pool, listener, queue: this.queueName, timeoutMs: blockTimeout * 1_000, signal });
+    return found ? { member: this.queueName, score: 0 } : null;
+  }
+
+  override async disconnectBlocking(): Promise<void> {
+    this.#paused = true;
+    this.#endWait();
+  }
+
+  override async reconnectBlocking(): Promise<void> {
+    this.#paused = false;
   }
 
   override async close(force?: boolean): Promise<void> {
-    this.connection.off('listenerinvalidated', this.#listenAgain);
+    this.connection.off('listenerinvalidated', this.#endWait);
     await super.close(force);
   }
 }
 
 export async function createPostgresBinding(options: QueueOptions): Promise<BullBinding> {
-  const schema = options.prefix;
-  await migrateSchema(options.url, schema);
+  const { prefix: schema, url } = options;
+  if (url === undefined) throw new Error('the queue needs the URL of its PostgreSQL');
+  await migrateSchema(url, schema);
   const connection = new SharedConnection({
-    connectionString: options.url,
+    connectionString: url,
     schema,
     max: options.poolSize ?? defaultPoolSize,
     keepAlive: true,
@@ -117,8 +145,13 @@ export async function createPostgresBinding(options: QueueOptions): Promise<Bull
     throw error;
   }
   const factory: BackendFactory<PostgresQueueBackend, PostgresConnectionOptions> = (name, queueOptions) =>
-    new SharedBackend(connection, name, queueOptions, false);
-  return { factory, connection: {}, close: () => connection.close() };
+    new SharedBackend(connection, name, queueOptions);
+  return {
+    factory,
+    connection: {},
+    wake: async (queue) => void (await connection.pool.query('SELECT pg_notify($1, $2)', [jobsChannel, queue])),
+    close: () => connection.close(),
+  };
 }
 
 async function migrateSchema(url: string, schema: string): Promise<void> {

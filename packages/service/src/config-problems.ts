@@ -136,7 +136,8 @@ function describeValue(path: Path, value: unknown): string {
   if (value === null) return 'empty';
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
   if (typeof value === 'object') return 'a group of settings';
-  if (last === 'password' || last === 'url') return typeof value === 'string' ? 'another text' : `a ${typeof value}`;
+  const isSecret = /password|url/i.test(String(last)) || path.includes('cluster') || path.includes('sentinels');
+  if (isSecret) return typeof value === 'string' ? 'another text' : `a ${typeof value}`;
   return typeof value === 'string' ? JSON.stringify(value) : String(value as number | boolean);
 }
 

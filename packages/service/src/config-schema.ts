@@ -106,6 +106,42 @@ export const sourceConfig = z.strictObject({
 const isUrlOf = (schemes: readonly string[]) => (text: string) =>
   URL.canParse(text) && schemes.includes(new URL(text).protocol);
 
+const redisUrl = z.string().refine(isUrlOf(['redis:', 'rediss:']), 'write redis://host:port or rediss://host:port');
+
+const redisConfig = z.strictObject({
+  cluster: z
+    .array(redisUrl)
+    .min(1)
+    .optional()
+    .describe('Redis Cluster, instead of queue.url: URLs of some of its nodes; the others are found through them'),
+  sentinels: z
+    .array(redisUrl)
+    .min(1)
+    .optional()
+    .describe('Redis Sentinel, instead of queue.url: URLs of the sentinels, redis://host:26379'),
+  masterName: z.string().min(1).optional().describe('name under which the sentinels know the master'),
+  sentinelUser: z.string().min(1).optional().describe('ACL user of the sentinels'),
+  sentinelPassword: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('password of the sentinels; better AFTERIMAGE_REDIS_SENTINEL_PASSWORD in the environment'),
+  user: z.string().min(1).optional().describe('ACL user, where no URL names one'),
+  password: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('password, where no URL has one; better AFTERIMAGE_REDIS_PASSWORD in the environment'),
+  database: z
+    .int()
+    .min(0)
+    .optional()
+    .describe('database number with sentinels; a URL has it as its path, redis://host:6379/2'),
+  tls: tlsConfig
+    .optional()
+    .describe('TLS on all connections, as with rediss:// but with these settings; absent = as the URLs say'),
+});
+
 const queueConfig = z.strictObject({
   backend: z.enum(['redis', 'postgres']).default('redis').describe('where BullMQ keeps the jobs'),
   url: z
@@ -113,6 +149,7 @@ const queueConfig = z.strictObject({
     .refine(isUrlOf(['redis:', 'rediss:', 'postgres:', 'postgresql:']), 'write redis://host:6379 or postgres://…')
     .optional()
     .describe('redis://… (or AFTERIMAGE_REDIS_URL); the postgres backend uses postgres.url when absent'),
+  redis: redisConfig.optional().describe('what the URL of a Redis does not say: cluster, sentinels, TLS, password'),
   prefix: z
     .string()
     .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'use letters, digits and _ only, and no digit at the start')
@@ -190,6 +227,7 @@ export const configSchema = z.strictObject({
 });
 
 export type Config = z.infer<typeof configSchema>;
+export type TlsConfig = z.infer<typeof tlsConfig>;
 export type SourceConfig = z.infer<typeof sourceConfig>;
 export type TableConfig = z.infer<typeof tableConfig>;
 export type ColumnConfig = z.infer<typeof columnConfig>;

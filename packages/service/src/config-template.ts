@@ -9,7 +9,7 @@ Fill in postgres, queue and one source; then run \`afterimage config --check\` a
 All other settings stand here as comments with their defaults.
 
 Secrets are better kept in the environment, which goes before this file:
-AFTERIMAGE_POSTGRES_URL, AFTERIMAGE_REDIS_URL, AFTERIMAGE_SOURCE_SHOP_PASSWORD.`;
+AFTERIMAGE_POSTGRES_URL, AFTERIMAGE_REDIS_URL, AFTERIMAGE_REDIS_PASSWORD, AFTERIMAGE_SOURCE_SHOP_PASSWORD.`;
 
 type Example = { readonly [name: string]: Example | string | number | readonly string[] | null };
 
@@ -33,6 +33,7 @@ const written: Example = {
 /** What a comment shows for a setting that has no default. */
 const shown: Readonly<Record<string, unknown>> = {
   as: 'shop.customers',
+  redis: { password: 'secret' },
   columns: { price: { type: 'decimal(10,2)' } },
   rename: 'infer',
   onRefused: 'dead-letter',

@@ -9,6 +9,7 @@ import {
   sourcePasswordVariable,
 } from './config-problems.js';
 import { type Config, configSchema } from './config-schema.js';
+import { findQueueProblems } from './queue-settings.js';
 import { findTableProblems } from './configured-tables.js';
 
 export const defaultConfigPath = 'afterimage.yaml';
@@ -43,7 +44,8 @@ export function resolveConfigPath(option: string | undefined, env: Environment =
 
 /**
  * Reads and validates the configuration. These come from the environment when set there, before the file:
- * AFTERIMAGE_POSTGRES_URL, AFTERIMAGE_REDIS_URL, AFTERIMAGE_SOURCE_<NAME>_PASSWORD.
+ * AFTERIMAGE_POSTGRES_URL, AFTERIMAGE_REDIS_URL, AFTERIMAGE_REDIS_PASSWORD, AFTERIMAGE_REDIS_SENTINEL_PASSWORD,
+ * AFTERIMAGE_SOURCE_<NAME>_PASSWORD.
  *
  * Throws ConfigError; every problem of the file is in its one message.
  */
@@ -65,7 +67,7 @@ export function parseConfig(text: string, path: string, env: Environment): Confi
   }
   const input = applyEnvironment(dropEmpty(readSettings(document, path)), env);
   const result = configSchema.safeParse(input);
-  const between = [...findQueueProblems(input), ...(result.success ? findTableProblems(result.data) : [])];
+  const between = [...findQueueProblems(input['queue']), ...(result.success ? findTableProblems(result.data) : [])];
   const problems = [
     ...(result.success ? [] : describeIssues(result.error.issues, document, lines, input)),
     ...between.map((problem) => ({
@@ -137,8 +139,8 @@ function applyEnvironment(settings: Group, env: Environment): Group {
     if (isGroup(group)) merged[section] = { ...group, [key]: value };
   };
   put('postgres', 'url', env['AFTERIMAGE_POSTGRES_URL']);
-  const usesRedis = !isGroup(merged['queue']) || merged['queue']['backend'] !== 'postgres';
-  if (usesRedis) put('queue', 'url', env['AFTERIMAGE_REDIS_URL']);
+  const queue = withRedisEnvironment(merged['queue'] ?? {}, env);
+  if (queue !== undefined) merged['queue'] = queue;
   const { sources } = merged;
   if (isGroup(sources)) {
     merged['sources'] = Object.fromEntries(
@@ -149,6 +151,23 @@ function applyEnvironment(settings: Group, env: Environment): Group {
     );
   }
   return merged;
+}
+
+/** Undefined when nothing of the environment is for this queue. */
+function withRedisEnvironment(queue: unknown, env: Environment): Group | undefined {
+  if (!isGroup(queue) || queue['backend'] === 'postgres') return undefined;
+  const own = {
+    password: env['AFTERIMAGE_REDIS_PASSWORD'],
+    sentinelPassword: env['AFTERIMAGE_REDIS_SENTINEL_PASSWORD'],
+  };
+  const secrets = Object.entries(own).filter(([, value]) => value !== undefined && value !== '');
+  const url = env['AFTERIMAGE_REDIS_URL'] ?? '';
+  const redis = queue['redis'] ?? {};
+  return {
+    ...queue,
+    ...(url === '' ? {} : { url }),
+    ...(secrets.length === 0 || !isGroup(redis) ? {} : { redis: { ...redis, ...Object.fromEntries(secrets) } }),
+  };
 }
 
 /** A value that came from the environment has no line in the file. */
@@ -164,26 +183,6 @@ function nameVariables(problems: readonly ConfigProblem[], env: Environment): Co
       ? { ...problem, line: undefined, text: `(from ${variable} in the environment)${problem.text}` }
       : problem;
   });
-}
-
-interface SettingProblem {
-  readonly path: readonly string[];
-  readonly text: string;
-}
-
-function findQueueProblems(settings: Group): SettingProblem[] {
-  const queue = settings['queue'] ?? {};
-  if (!isGroup(queue)) return [];
-  const usesRedis = (queue['backend'] ?? 'redis') === 'redis';
-  if (usesRedis && queue['url'] === undefined) {
-    const text =
-      'is missing: write redis://host:6379 or set AFTERIMAGE_REDIS_URL, or use `backend: postgres`, which needs no Redis';
-    return [{ path: ['queue', 'url'], text }];
-  }
-  if (!usesRedis && queue['prefix'] === 'afterimage') {
-    return [{ path: ['queue', 'prefix'], text: 'is the schema of the control tables: choose another' }];
-  }
-  return [];
 }
 
 function invalid(path: string, problems: readonly ConfigProblem[]): ConfigError {

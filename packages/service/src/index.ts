@@ -17,5 +17,7 @@ export { type HttpEndpoint, type HttpOptions, startHttp } from './http.js';
 export { exitCodeOf, exitCodes, runService, type ServiceOptions, type ServiceScope } from './lifecycle.js';
 export { createLogger, type Logger, type LoggerOptions, type LogLevel } from './logger.js';
 export { Counter, createRegistry, Gauge, Histogram, type Registry } from './metrics.js';
+export { describeQueueStore, resolveQueueStore, type QueueStore } from './queue-settings.js';
 export { createQuietLog, type QuietLogOptions } from './quiet-log.js';
 export { redactSecrets, redactUrl } from './redact.js';
+export { readTlsFiles, type TlsFiles } from './tls-files.js';

@@ -1,5 +1,5 @@
 const credentials = /(\b[a-z][a-z0-9+.-]*:\/\/)([^\s:@/]*):\S*@/gi;
-const secretKeys = /^(password|passwd|secret|token|authorization)$/i;
+const secretKeys = /^(\w*password|passwd|secret|token|authorization)$/i;
 const maxDepth = 6;
 
 /** `postgres://user:secret@host/db` → `postgres://user:***@host/db`, anywhere in a text; rather too much than too little. */

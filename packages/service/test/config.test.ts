@@ -10,6 +10,7 @@ import {
   renderConfigTemplate,
   resolveAllTables,
   resolveConfigPath,
+  resolveQueueStore,
 } from '../src/index.js';
 
 const minimal = `postgres:
@@ -235,12 +236,95 @@ describe('the file that init writes', () => {
   it('shows the true defaults', () => {
     const asWritten = parseConfig(renderConfigTemplate(), 'a.yaml', {});
     const uncommented = parseConfig(uncomment(renderConfigTemplate()), 'a.yaml', {});
-    for (const section of ['queue', 'reader', 'writer'] as const)
-      expect(uncommented[section]).toEqual(asWritten[section]);
+    for (const section of ['reader', 'writer'] as const) expect(uncommented[section]).toEqual(asWritten[section]);
+    // queue.redis has no default; what stands there is an example.
+    expect({ ...uncommented.queue, redis: undefined }).toEqual(asWritten.queue);
     expect(uncommented.sources['shop']?.timeouts).toEqual(asWritten.sources['shop']?.timeouts);
   });
 });
 
 it('docs/configuration.md tells every setting', async () => {
   await expect(renderConfigReference()).toMatchFileSnapshot('../../../docs/configuration.md');
+});
+
+describe('a Redis', () => {
+  const onRedis = (lines: string): string =>
+    minimal.replace('queue:\n  backend: postgres\n', `queue:\n${lines.replaceAll(/^/gm, '  ')}\n`);
+  const problemsWith = (lines: string, env: Record<string, string> = {}): string[] =>
+    problemsOf(onRedis(lines), env)
+      .slice(1)
+      .map((line) => line.trim().replace(/^\S+ +/, ''));
+
+  it.each([
+    ['redis: { cluster: [rediss://a:7000, rediss://b:7000], user: app, tls: { ca: /ca.pem } }'],
+    ['redis: { sentinels: [redis://a:26379], masterName: main, sentinelPassword: s, password: p, database: 3 }'],
+    ['url: rediss://app@host/2\nredis: { password: p, tls: { cert: /c.pem, key: /k.pem } }'],
+  ])('can be told by %s', (lines) => {
+    expect(problemsWith(lines)).toEqual([]);
+  });
+
+  it.each([
+    [
+      'url: redis://a\nredis: { cluster: [redis://b] }',
+      'queue.url: only one of queue.url, queue.redis.cluster and queue.redis.sentinels can say where Redis is, but there are queue.url and queue.redis.cluster',
+    ],
+    [
+      'redis: { sentinels: [redis://b] }',
+      'queue.redis.masterName is missing: write the name that the sentinels monitor, as in `sentinel monitor <name> …`',
+    ],
+    [
+      'url: redis://a\nredis: { database: 2 }',
+      'queue.redis.database has a meaning with `sentinels` only: write it as the path of queue.url, redis://host:6379/2',
+    ],
+    ['url: redis://a\nredis: { masterName: m }', 'queue.redis.masterName has a meaning with `sentinels` only'],
+    ['redis: { cluster: [redis://a/1] }', 'queue.redis.cluster names a database: a cluster has only one'],
+    [
+      'redis: { sentinels: [redis://:pw@a], masterName: m }',
+      'queue.redis.sentinels holds a user or password: write sentinelUser and sentinelPassword, and user and password for the master',
+    ],
+    [
+      'url: redis://a\nredis: { tls: { cert: /c.pem } }',
+      'queue.redis.tls has only one of cert and key: a client certificate needs both',
+    ],
+    ['redis: { cluster: [host:7000] }', 'queue.redis.cluster.0: write redis://host:port or rediss://host:port'],
+    [
+      'backend: postgres\nredis: { password: p }',
+      'queue.redis has no meaning with `backend: postgres`: remove one of the two',
+    ],
+    ['backend: postgres\nurl: redis://a', 'queue.url is a Redis: write postgres://… or remove `backend: postgres`'],
+    ['url: postgres://a/b', 'queue.url is a PostgreSQL: write redis://host:6379 or add `backend: postgres`'],
+  ])('cannot be told by %s', (lines, problem) => {
+    expect(problemsWith(lines)).toEqual([problem]);
+  });
+
+  it('has its passwords from the environment, before the file', () => {
+    const text = onRedis('redis: { sentinels: [redis://a], masterName: m, password: file }');
+    const env = { AFTERIMAGE_REDIS_PASSWORD: 'one', AFTERIMAGE_REDIS_SENTINEL_PASSWORD: 'two' };
+    expect(parseConfig(text, 'a.yaml', env).queue.redis).toMatchObject({ password: 'one', sentinelPassword: 'two' });
+    expect(parseConfig(minimal, 'a.yaml', env).queue.redis).toBeUndefined();
+    expect(problemsWith('redis: { cluster: [redis://a] }', { AFTERIMAGE_REDIS_URL: 'redis://b' })).toEqual([
+      expect.stringContaining('only one of queue.url, queue.redis.cluster'),
+    ]);
+  });
+
+  it('never shows a password in a message', () => {
+    const text = onRedis('redis: { cluster: "redis://:hush@a", password: 4711, sentinelPassword: 4712 }');
+    expect(problemsOf(text).join('\n')).not.toMatch(/hush|4711|4712/);
+  });
+
+  it('is resolved with the text of its certificates', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'afterimage-test-'));
+    const ca = join(folder, 'ca.pem');
+    writeFileSync(ca, 'PEM');
+    const config = parseConfig(onRedis(`url: rediss://a\nredis: { user: u, tls: { ca: ${ca} } }`), 'a.yaml', {});
+    expect(resolveQueueStore(config)).toEqual({
+      backend: 'redis',
+      prefix: 'afterimage_queue',
+      url: 'rediss://a',
+      redis: { user: 'u', tls: { ca: 'PEM', rejectUnauthorized: true } },
+    });
+    rmSync(folder, { recursive: true });
+    expect(() => resolveQueueStore(config)).toThrow(ca);
+    expect(resolveQueueStore(parseConfig(minimal, 'a.yaml', {}))).toMatchObject({ url: 'postgres://localhost/mirror' });
+  });
 });

@@ -1,5 +1,12 @@
 import { checkColumnTypes, replicaNames, type TableName } from '@afterimage/replica';
-import { type Config, type ConfiguredTable, redactSecrets, resolveAllTables, resolveTables } from '@afterimage/service';
+import {
+  type Config,
+  type ConfiguredTable,
+  describeQueueStore,
+  redactSecrets,
+  resolveAllTables,
+  resolveTables,
+} from '@afterimage/service';
 import { Command } from 'commander';
 import { stringify } from 'yaml';
 import { printJson, renderTable, toPrintable } from '../output.js';
@@ -78,12 +85,8 @@ function findTableWarnings({ source, database, table, settings }: ConfiguredTabl
 }
 
 function findWarnings(config: Config): string[] {
-  const { queue, postgres, sources } = config;
-  const warnings: string[] = [];
-  if (queue.backend === 'postgres' && (queue.url === undefined || queue.url === postgres.url)) {
-    warnings.push('the queue shares the PostgreSQL of the mirror: simple, but slower than Redis under load');
-  }
-  for (const [name, source] of Object.entries(sources)) {
+  const warnings = findQueueWarnings(config);
+  for (const [name, source] of Object.entries(config.sources)) {
     if (source.tls === undefined && !['localhost', '127.0.0.1', '::1'].includes(source.host)) {
       warnings.push(`source ${name}: no TLS to ${source.host}, rows travel unencrypted`);
     }
@@ -93,15 +96,19 @@ function findWarnings(config: Config): string[] {
   return warnings;
 }
 
+function findQueueWarnings({ queue, postgres }: Config): string[] {
+  if (queue.backend === 'postgres' && (queue.url === undefined || queue.url === postgres.url)) {
+    return ['the queue shares the PostgreSQL of the mirror: simple, but slower than Redis under load'];
+  }
+  return queue.redis?.tls?.rejectUnauthorized === false ? ['Redis: any TLS certificate is accepted'] : [];
+}
+
 function printExplanation(config: Config): void {
   const { tables, warnings } = explainConfig(config);
-  const { queue, reader, postgres } = config;
+  const { reader, postgres } = config;
   const facts = [
     ['PostgreSQL', redactSecrets(postgres.url) as string],
-    [
-      'queue',
-      `${queue.backend} ${redactSecrets(queue.url ?? postgres.url) as string} (${queue.backend === 'redis' ? 'prefix' : 'schema'} ${queue.prefix})`,
-    ],
+    ['queue', describeQueueStore(config)],
     ...Object.entries(config.sources).map(([name, source]) => [
       `source ${name}`,
       `MaxScale ${source.host}:${source.port} as ${source.user}, ${source.tls === undefined ? 'no TLS' : 'TLS'}, time zone ${source.timeZone}`,
