@@ -1,8 +1,9 @@
-import { access, constants, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { startChildServer } from './child-server.js';
 import { findFreePort } from './free-port.js';
+import { findProgram } from './programs.js';
 
 const startAttempts = 5;
 
@@ -65,17 +66,4 @@ async function startPrivately(file: string): Promise<LocalRedis> {
       throw error;
     }
   }
-}
-
-async function findProgram(name: string, env: NodeJS.ProcessEnv): Promise<string | null> {
-  for (const folder of (env['PATH'] ?? '').split(delimiter)) {
-    if (folder === '') continue;
-    const file = join(folder, name);
-    const runnable = await access(file, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (runnable) return file;
-  }
-  return null;
 }
