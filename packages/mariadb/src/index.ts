@@ -1,0 +1,1 @@
+export { parseMariadbUrl } from './connection-config.js';
