@@ -43,6 +43,9 @@ export class SourceQueries {
     const known = await this.#connection?.catch(() => undefined);
     if (known?.isValid() === true) return known;
     this.#connection = createConnection(parseMariadbUrl(this.#url));
-    return this.#connection;
+    const connection = await this.#connection;
+    // That it broke shows at the next query, and as an event without a listener would end the process.
+    connection.on('error', () => undefined);
+    return connection;
   }
 }

@@ -116,6 +116,8 @@ export class RawConnection {
     this.#socket.write('REGISTER UUID=1, TYPE=JSON');
     await this.#until((text) => text === 'OK\n\nOK\n');
     this.#socket.write(`REQUEST-DATA ${table}`);
+    // What is sent before the answer may reach the server in the same packet.
+    await this.#until((text) => text.length > 'OK\n\nOK\n'.length);
   }
 
   /**
