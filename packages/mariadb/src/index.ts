@@ -1,5 +1,6 @@
 export { parseMariadbUrl } from './connection-config.js';
-export { type Queryable, readDatabaseKnowledge, readTableKnowledge } from './read-knowledge.js';
+export type { Queryable } from './queryable.js';
+export { readDatabaseKnowledge, readTableKnowledge } from './read-knowledge.js';
 export { toStreamName } from './stream-name.js';
 export type {
   ColumnDefault,

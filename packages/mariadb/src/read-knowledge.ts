@@ -1,21 +1,17 @@
 import { readColumnType } from './column-type.js';
+import { findJsonColumns } from './json-columns.js';
 import { chooseKey, groupIndexes, type IndexColumn } from './keys.js';
+import type { Queryable } from './queryable.js';
 import { unquoteLiteral } from './quoted-text.js';
 import { toStreamName } from './stream-name.js';
 import type { ColumnDefault, ColumnKnowledge, GeneratedColumn, TableKnowledge } from './table-knowledge.js';
-
-/** A connection or pool of the `mariadb` package, whatever its options for numbers. */
-export interface Queryable {
-  query<Rows>(sql: string, values?: unknown): Promise<Rows>;
-}
 
 /**
  * What MariaDB (10.5 or later) knows about one table; null when there is none of that name, when it is a view, or when
  * the user may not see it.
  *
- * Least privilege: `GRANT SELECT ON database.* TO …`, or SELECT on the tables (or on all their columns) alone. Tables
- * and columns for which the user has no privilege at all are invisible to it, not an error. Nothing else is needed: no
- * REPLICATION privilege, no SHOW VIEW.
+ * Least privilege: `GRANT SELECT ON database.* TO …`, or SELECT on the tables alone. Tables for which the user has no
+ * privilege are invisible to it, not an error. Nothing else is needed: no REPLICATION privilege, no SHOW VIEW.
  *
  * Rejects with the connector's SqlError when the connection fails. A DDL statement that runs meanwhile may show in part.
  */
@@ -28,7 +24,10 @@ export async function readTableKnowledge(
   return found ?? null;
 }
 
-/** The same for all tables of a database, in as many queries as for one, by name. */
+/**
+ * The same for all tables of a database, by name, in three queries, and one more for each table that may have a column
+ * declared JSON.
+ */
 export async function readDatabaseKnowledge(connection: Queryable, database: string): Promise<TableKnowledge[]> {
   return readKnowledge(connection, database, undefined);
 }
@@ -68,11 +67,6 @@ interface StatisticsRow {
   readonly direction: 'A' | 'D' | null;
 }
 
-interface CheckRow {
-  readonly tableName: string;
-  readonly columnName: string;
-}
-
 /*
  * One query per view, not a join: a constant database and table is what MariaDB turns into reading one folder, or
  * opening one table (https://mariadb.com/kb/en/optimizing-for-information_schema-queries/).
@@ -98,13 +92,6 @@ const selectStatistics = `
   FROM information_schema.STATISTICS
   WHERE TABLE_SCHEMA = ?`;
 
-/** The CHECK that MariaDB gives a column declared JSON has the column's name. */
-const selectJsonChecks = `
-  SELECT TABLE_NAME AS tableName, CONSTRAINT_NAME AS columnName
-  FROM information_schema.CHECK_CONSTRAINTS
-  WHERE CONSTRAINT_SCHEMA = ? AND LEVEL = 'Column'
-    AND CHECK_CLAUSE = CONCAT('json_valid(\`', REPLACE(CONSTRAINT_NAME, '\`', '\`\`'), '\`)')`;
-
 async function readKnowledge(
   connection: Queryable,
   database: string,
@@ -114,18 +101,17 @@ async function readKnowledge(
     const [condition, values] = table === undefined ? ['', [database]] : [' AND TABLE_NAME = ?', [database, table]];
     return connection.query<Row[]>(`${sql}${condition} ORDER BY ${order}`, values);
   };
-  const [tables, columns, statistics, checks] = await Promise.all([
+  const [tables, columns, statistics] = await Promise.all([
     query<TableRow>(selectTables, 'TABLE_NAME'),
     query<ColumnRow>(selectColumns, 'TABLE_NAME, ORDINAL_POSITION'),
     query<StatisticsRow>(selectStatistics, 'TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX'),
-    query<CheckRow>(selectJsonChecks, 'TABLE_NAME, CONSTRAINT_NAME'),
   ]);
   const columnsOf = groupByTable(columns);
   const statisticsOf = groupByTable(statistics);
-  const jsonColumns = new Set(checks.map(({ tableName, columnName }) => JSON.stringify([tableName, columnName])));
+  const jsonColumnsOf = await readJsonColumns(connection, database, columns);
   return tables.map((row) => {
     const known = (columnsOf.get(row.name) ?? []).map((column) =>
-      describeColumn(column, jsonColumns.has(JSON.stringify([row.name, column.name]))),
+      describeColumn(column, jsonColumnsOf.get(row.name)?.has(column.name) ?? false),
     );
     const indexes = groupIndexes((statisticsOf.get(row.name) ?? []).map(toIndexColumn));
     return {
@@ -139,6 +125,22 @@ async function readKnowledge(
       indexes,
     };
   });
+}
+
+/** By table, of those tables that have a column which may be one: what JSON becomes has this collation. */
+async function readJsonColumns(
+  connection: Queryable,
+  database: string,
+  columns: readonly ColumnRow[],
+): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
+  const candidates = columns.filter(
+    ({ dataType, collation }) => dataType === 'longtext' && collation === 'utf8mb4_bin',
+  );
+  const found = new Map<string, ReadonlySet<string>>();
+  for (const table of new Set(candidates.map(({ tableName }) => tableName))) {
+    found.set(table, await findJsonColumns(connection, database, table));
+  }
+  return found;
 }
 
 function groupByTable<Row extends { readonly tableName: string }>(rows: readonly Row[]): Map<string, Row[]> {
