@@ -20,7 +20,7 @@ const words = new Set(
 const reservedNames = new Set(['domain', 'server_id', 'sequence', 'event_number', 'timestamp', 'event_type']);
 
 /** A name as avrorouter changes it: `ünï` (5 bytes) → `__n__`, `timestamp` → `timestamp_`. */
-export function sanitizeName(name: string): string {
+function sanitizeName(name: string): string {
   const safe = name.replace(/[^A-Za-z0-9_]/g, '_');
   return reservedNames.has(safe.toLowerCase()) ? `${safe}_` : safe;
 }
