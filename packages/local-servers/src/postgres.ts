@@ -7,7 +7,8 @@ import { promisify } from 'node:util';
 import { Client, escapeIdentifier } from 'pg';
 import { type ChildServer, startChildServer } from './child-server.js';
 import { findFreePort } from './free-port.js';
-import { findUnprivilegedUser, provideBinaries, type SystemUser } from './postgres-binaries.js';
+import { provideBinaries } from './postgres-binaries.js';
+import { findUnprivilegedUser, type SystemUser } from './system-user.js';
 
 const run = promisify(execFile);
 const superuser = 'postgres';
@@ -82,7 +83,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Loca
 }
 
 async function prepareCluster(scratch: string, dataDir: string | undefined): Promise<Cluster> {
-  const user = await findUnprivilegedUser();
+  const user = await findUnprivilegedUser('PostgreSQL', 'postgres');
   await chmod(scratch, 0o711);
   if (user !== undefined) await chown(scratch, user.uid, user.gid);
   const native = await provideBinaries(scratch, user);

@@ -1,8 +1,9 @@
-import { access, constants, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { startChildServer } from './child-server.js';
 import { findFreePort } from './free-port.js';
+import { findProgram } from './programs.js';
 
 const startAttempts = 5;
 
@@ -92,17 +93,4 @@ async function startOnce(
       await rm(directory, { recursive: true, force: true });
     },
   };
-}
-
-async function findProgram(name: string, env: NodeJS.ProcessEnv): Promise<string | null> {
-  for (const folder of (env['PATH'] ?? '').split(delimiter)) {
-    if (folder === '') continue;
-    const file = join(folder, name);
-    const runnable = await access(file, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (runnable) return file;
-  }
-  return null;
 }

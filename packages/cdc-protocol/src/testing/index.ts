@@ -9,9 +9,10 @@ export {
 export type { Fault, FaultAction, FaultOptions, FaultPoint } from './faults.js';
 export { loadTranscript, type Transcript } from './replay.js';
 export type { ReplicationClock } from './replication-clock.js';
+export type { Operation, RowValue } from '../messages.js';
 export type { ScriptedTable, TransactionOptions } from './scripted-table.js';
 export type { RowSource } from './table-file.js';
-export type { Column } from './value-text.js';
+export { avroTypeOf, type Column } from './value-text.js';
 export {
   fatalErrorLine,
   formatGtid,

@@ -54,6 +54,14 @@ export class ScriptedTable {
     this.#nextFile ??= { version: ++this.#lastVersion, columns, gtid };
   }
 
+  /** Another counts the versions: this one's file exists from now on, with its schema line and still without rows. */
+  open(file: { readonly version: number; readonly gtid: string; readonly columns: readonly Column[] }): void {
+    this.#lastVersion = Math.max(this.#lastVersion, file.version);
+    this.#nextFile = file;
+    this.#openFile();
+    this.#notify();
+  }
+
   /** One transaction on this table only. Gives its GTID. */
   append(changes: readonly Change[], options: TransactionOptions = {}): string {
     const gtid = this.#clock.take(options.gtid);

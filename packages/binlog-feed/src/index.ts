@@ -1,0 +1,1 @@
+export { type BinlogFeed, type BinlogFeedOptions, startBinlogFeed } from './binlog-feed.js';

@@ -1,0 +1,15 @@
+export { parseMariadbUrl } from './connection-config.js';
+export type { Queryable } from './queryable.js';
+export { readDatabaseKnowledge, readTableKnowledge } from './read-knowledge.js';
+export { toStreamName } from './stream-name.js';
+export type {
+  ColumnDefault,
+  ColumnKnowledge,
+  ColumnType,
+  GeneratedColumn,
+  IndexKnowledge,
+  IndexPart,
+  IntegerName,
+  KeyKnowledge,
+  TableKnowledge,
+} from './table-knowledge.js';

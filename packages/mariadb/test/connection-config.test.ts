@@ -1,0 +1,36 @@
+import { describe, expect, it } from 'vitest';
+import { parseMariadbUrl } from '../src/index.js';
+
+describe('a MariaDB URL', () => {
+  it('gives host, port, user, password and database', () => {
+    expect(parseMariadbUrl('mariadb://me:p%40ss%2F@db.example:3307/my%20shop')).toMatchObject({
+      host: 'db.example',
+      port: 3307,
+      user: 'me',
+      password: 'p@ss/',
+      database: 'my shop',
+    });
+  });
+
+  it('needs neither port nor database', () => {
+    const config = parseMariadbUrl('mariadb://me@[::1]');
+    expect(config).toMatchObject({ host: '::1', port: 3306, user: 'me', password: '' });
+    expect(config).not.toHaveProperty('database');
+    expect(config).not.toHaveProperty('ssl');
+  });
+
+  it('asks for TLS by ?ssl=', () => {
+    expect(parseMariadbUrl('mariadb://me@db/?ssl=true').ssl).toBe(true);
+    expect(parseMariadbUrl('mariadb://me@db/?ssl=unverified').ssl).toEqual({ rejectUnauthorized: false });
+    expect(() => parseMariadbUrl('mariadb://me@db/?ssl=yes')).toThrow('ssl is true, unverified or false');
+  });
+
+  it.each(['postgres://me:secret@db/', 'nonsense with secret', 'mariadb:///db'])(
+    'of another form is refused without repeating it: %s',
+    (url) => {
+      expect(() => parseMariadbUrl(url)).toThrow(
+        new TypeError('not a MariaDB URL: expected mariadb://user:password@host:port/database'),
+      );
+    },
+  );
+});
