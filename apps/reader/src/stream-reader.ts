@@ -89,9 +89,7 @@ class StreamReader {
     while (!signal.aborted) {
       const startedAt = Date.now();
       try {
-        if (this.#lanes?.isBroken === true) this.#restart = true;
-        const lanes = this.#lanes === undefined || this.#restart ? await this.#startFromOffsets() : this.#lanes;
-        await this.#readFeed(lanes);
+        await this.#readFeed(await this.#openLanes());
         this.#quietly = true;
       } catch (error) {
         if (signal.aborted) break;
@@ -117,10 +115,13 @@ class StreamReader {
     return (await readOffsets(pool, [record.id])).get(record.id);
   }
 
-  async #startFromOffsets(): Promise<StreamLanes> {
+  /** Those of the last feed where they can go on, else new ones that begin at the offsets. */
+  async #openLanes(): Promise<StreamLanes> {
+    const before = this.#lanes;
+    if (before !== undefined && !this.#restart && !before.isBroken) return before;
     const { pool, queue, record, division, logger, epoch, limits } = this.#options;
     // A queue that lost its jobs lost its settings too; opening it sets them again.
-    await this.#lanes?.close();
+    await before?.close();
     const { offsets, until } = await settleDivision({ pool, queue, streamId: record.id, wanted: division, logger });
     const lanes = new StreamLanes({
       stream: { id: record.id, source: record.source, database: record.database, table: record.table },
