@@ -13,11 +13,13 @@ import { type Servers, startServers } from './servers.js';
 import { round } from './usage.js';
 import { type Workload, standardWork } from './workload.js';
 
-const usage = `npm run bench -- decode|direct|end-to-end|freshness|catch-up|mixes|memory|cost|all [options]
+const usage = `npm run bench -- decode|direct|end-to-end|scale|freshness|catch-up|mixes|memory|cost|all [options]
 
   --backend redis,postgres   queue backends to measure
   --tables 1,20              numbers of tables (end-to-end)
   --writers 1,2              numbers of writer processes (end-to-end)
+  --partitions 1,4           partitions of each table (end-to-end, scale)
+  --delay n                  milliseconds by which each round trip of writers to PostgreSQL takes longer (scale)
   --events n                 events in all (decode, direct, end-to-end, memory, cost)
   --batch n                  events of a batch at most
   --rate 100,1000,10000      events per second (freshness); the first is taken by catch-up
@@ -35,6 +37,8 @@ const { values, positionals } = parseArgs({
     backend: { type: 'string', default: 'redis,postgres' },
     tables: { type: 'string', default: '1,20' },
     writers: { type: 'string', default: '1,2' },
+    partitions: { type: 'string' },
+    delay: { type: 'string', default: '5' },
     events: { type: 'string' },
     batch: { type: 'string', default: '2000' },
     rate: { type: 'string' },
@@ -79,8 +83,11 @@ const benches: Readonly<Record<string, (servers: Servers) => Promise<unknown>>> 
       for (const tables of numbersOf(values.tables)) {
         for (const writers of numbersOf(values.writers)) {
           const work = standardWork(Math.round(events / tables));
-          const result = await endToEnd({ servers, backend, tables, writers, work }, base);
-          results[`${backend}, ${tables} tables, ${writers} writers`] = result;
+          for (const partitions of numbersOf(values.partitions ?? '1')) {
+            const result = await endToEnd({ servers, backend, tables, writers, partitions, work });
+            const what = `${backend}, ${tables} tables, ${partitions} partitions, ${writers} writers`;
+            results[what] = { ...result, toDirect: ratio(result, base) };
+          }
         }
       }
     }
@@ -97,6 +104,21 @@ const benches: Readonly<Record<string, (servers: Servers) => Promise<unknown>>> 
       }
       return results;
     }),
+  scale: async (servers) => {
+    const results: Record<string, unknown> = {};
+    const work = standardWork(eventsOr(300_000));
+    const writerDelayMs = Number(values.delay);
+    for (const backend of backendsOf(servers)) {
+      const options = { servers, backend, tables: 1, work, writerDelayMs };
+      const one = await endToEnd({ ...options, partitions: 1, writers: 1 });
+      results[`${backend}, 1 partition, 1 writer`] = one;
+      for (const n of numbersOf(values.partitions ?? '2,4')) {
+        const result = await endToEnd({ ...options, partitions: n, writers: n });
+        results[`${backend}, ${n} partitions, ${n} writers`] = { ...result, toOne: ratio(result, one) };
+      }
+    }
+    return results;
+  },
   'catch-up': (servers) =>
     forBackends(servers, async (backend) => {
       const [rate = 1000] = numbersOf(values.rate ?? '1000');
@@ -109,9 +131,10 @@ const benches: Readonly<Record<string, (servers: Servers) => Promise<unknown>>> 
       const work = mixes[name];
       if (work === undefined) throw new Error(`no mix "${name}"`);
       const base = await direct(servers, work);
-      const ends = await forBackends(servers, (backend) =>
-        endToEnd({ servers, backend, tables: 1, writers: 1, work }, base),
-      );
+      const ends = await forBackends(servers, async (backend) => {
+        const result = await endToEnd({ servers, backend, tables: 1, writers: 1, work });
+        return { ...result, toDirect: ratio(result, base) };
+      });
       results[name] = { work, direct: base, ...ends };
     }
     return results;
@@ -168,12 +191,15 @@ async function direct(servers: Servers, work: Workload) {
   return best;
 }
 
-async function endToEnd(options: EndToEndOptions, base: Measured) {
+async function endToEnd(options: EndToEndOptions) {
   const best = await bestOf({ times: repeat, before: quiet }, () => measureEndToEnd({ ...common, ...options }));
-  const { backend, tables, writers } = options;
-  progress(`${backend}, ${tables} tables, ${writers} writers: ${best.eventsPerSecond} events/s`);
-  return { ...best, toDirect: round(best.eventsPerSecond / base.eventsPerSecond, 2) };
+  const { backend, tables, partitions = 1, writers } = options;
+  const what = `${backend}, ${tables} tables, ${partitions} partitions, ${writers} writers`;
+  progress(`${what}: ${best.eventsPerSecond} events/s`);
+  return best;
 }
+
+const ratio = (a: Measured, b: Measured): number => round(a.eventsPerSecond / b.eventsPerSecond, 2);
 
 const [name = ''] = positionals;
 const wanted = name === 'all' ? Object.keys(benches) : [name];

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Pool } from 'pg';
 import { migrate } from '@afterimage/replica';
+import { startDelayed } from './delay.js';
 import { type App, type Source, hasEnded, startApp, startSource, stopProcess } from './processes.js';
 import { type SourcePlan, database } from './source-messages.js';
 import { type Servers, openPool } from './servers.js';
@@ -25,6 +26,10 @@ export interface PipelineOptions {
   readonly backend: Backend;
   readonly writers: number;
   readonly plan: SourcePlan;
+  /** Of each table; 1 when absent. */
+  readonly partitions?: number;
+  /** How much longer than it takes anyway each round trip between writers and PostgreSQL is to take. */
+  readonly writerDelayMs?: number;
   /** Settings of the configuration's section `reader`. */
   readonly reader?: Readonly<Record<string, number>>;
   /** Folder for a CPU profile of reader and writers each. */
@@ -63,10 +68,12 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
   const source = startSource(plan);
   let reader: App | undefined;
   let writers: App[] = [];
+  const delayed = await startDelayed(url, options.writerDelayMs ?? 0);
+  const writerConfigPath = join(folder, 'writer.yaml');
   const addWriter = async () => {
-    const writer = startApp('writer', configPath, profileDir);
+    const writer = startApp('writer', writerConfigPath, profileDir);
     writers.push(writer);
-    await writer.logged('consuming', plan.tables.length);
+    await writer.logged('consuming', plan.tables.length * (options.partitions ?? 1));
   };
   const stopWriters = async () => {
     const stopping = writers;
@@ -78,11 +85,14 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
     if (reader !== undefined) await stopProcess(reader.child);
     await stopWriters();
     await stopProcess(source.child);
+    await delayed.close();
     await rm(folder, { recursive: true, force: true });
   };
   try {
     const { address } = await source.hear('listening');
     await writeFile(configPath, JSON.stringify(makeConfig(options, url, address)));
+    const writerUrl = options.writerDelayMs === undefined ? url : delayed.url;
+    await writeFile(writerConfigPath, JSON.stringify(makeConfig(options, writerUrl, address)));
     reader = startApp('reader', configPath, profileDir);
     await source.hear('connected');
     await Promise.all(Array.from({ length: options.writers }, () => addWriter()));
@@ -112,7 +122,11 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
   };
 }
 
-function makeConfig({ servers, backend, plan, reader }: PipelineOptions, url: string, address: object): object {
+function makeConfig(
+  { servers, backend, plan, reader, partitions = 1 }: PipelineOptions,
+  url: string,
+  address: object,
+): object {
   if (backend === 'redis' && servers.redisUrl === null) throw new Error('no redis-server on the PATH');
   return {
     postgres: { url },
@@ -124,7 +138,7 @@ function makeConfig({ servers, backend, plan, reader }: PipelineOptions, url: st
     sources: {
       bench: {
         ...address,
-        tables: Object.fromEntries(plan.tables.map((table) => [`${database}.${table}`, { key: ['id'] }])),
+        tables: Object.fromEntries(plan.tables.map((table) => [`${database}.${table}`, { key: ['id'], partitions }])),
       },
     },
     ...(reader === undefined ? {} : { reader }),
