@@ -16,7 +16,13 @@ import { makeBatch } from './sample-batch.js';
 // @boundaries-ignore the harness that all tests share
 import { queueBackends } from '../../../test/harness/databases.js';
 // @boundaries-ignore servers of certain kinds, for several packages
-import { makeCertificates, startCluster, startServer, withRedis } from '../../../test/harness/redis-servers.js';
+import {
+  hasOpenssl,
+  makeCertificates,
+  startCluster,
+  startServer,
+  withRedis,
+} from '../../../test/harness/redis-servers.js';
 
 const missing = queueBackends().some((backend) => backend.missing);
 
@@ -95,12 +101,10 @@ describe.skipIf(missing)('the queue', () => {
     ]);
   });
 
-  it('speaks TLS with a certificate of its own, as an ACL user', async () => {
+  it.skipIf(!hasOpenssl)('speaks TLS with a certificate of its own, as an ACL user', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'afterimage-tls-'));
     stops.push(() => rm(folder, { recursive: true }));
-    const certificates = await makeCertificates(folder);
-    if (certificates === undefined) throw new Error('no openssl on the PATH');
-    const { ca, cert, key } = certificates;
+    const { ca, cert, key } = await makeCertificates(folder);
     const files = ['--tls-ca-cert-file', ca, '--tls-cert-file', cert, '--tls-key-file', key];
     const server = await startServer({
       args: (port) => ['--port', '0', '--tls-port', String(port), ...files, '--appendonly', 'yes', ...acl],
