@@ -77,7 +77,8 @@ describe.skipIf(missing)('the queue', () => {
     const connection = await connect({ redis: { cluster: cluster.urls.slice(0, 1) } });
     const done = new Map<string, string[]>();
     for (let n = 0; n < 12; n += 1) {
-      const id = randomUUID();
+      // Always the same, which are known to fall on all nodes: twelve random ones miss a node once in 43 runs.
+      const id = `00000000-0000-4000-8000-0000000000${n + 10}`;
       const queue = openBatchQueue(connection, id, 0);
       for (let ordinal = 1; ordinal <= 5; ordinal += 1) await queue.add(makeBatch(ordinal));
       expect(await queue.depth()).toBe(5);
