@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { findFreePort, type RedisServer, type RedisServerOptions, startRedisServer } from '@afterimage/local-servers';
@@ -103,15 +103,14 @@ export interface Certificates {
   readonly key: string;
 }
 
-/** A certificate for `localhost` that signs itself, made in `folder`; undefined without openssl. */
-export async function makeCertificates(folder: string): Promise<Certificates | undefined> {
+/** Whether `makeCertificates` can work here. */
+export const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
+
+/** A certificate for `localhost` that signs itself, made in `folder`. */
+export async function makeCertificates(folder: string): Promise<Certificates> {
   const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
   const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
   const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'];
-  try {
-    await run('openssl', ['req', '-x509', ...curve, '-nodes', '-days', '2', ...subject, '-keyout', key, '-out', cert]);
-  } catch {
-    return undefined;
-  }
+  await run('openssl', ['req', '-x509', ...curve, '-nodes', '-days', '2', ...subject, '-keyout', key, '-out', cert]);
   return { ca: cert, cert, key };
 }

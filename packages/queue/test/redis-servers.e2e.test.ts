@@ -16,7 +16,13 @@ import { makeBatch } from './sample-batch.js';
 // @boundaries-ignore the harness that all tests share
 import { queueBackends } from '../../../test/harness/databases.js';
 // @boundaries-ignore servers of certain kinds, for several packages
-import { makeCertificates, startCluster, startServer, withRedis } from '../../../test/harness/redis-servers.js';
+import {
+  hasOpenssl,
+  makeCertificates,
+  startCluster,
+  startServer,
+  withRedis,
+} from '../../../test/harness/redis-servers.js';
 
 const missing = queueBackends().some((backend) => backend.missing);
 
@@ -71,7 +77,8 @@ describe.skipIf(missing)('the queue', () => {
     const connection = await connect({ redis: { cluster: cluster.urls.slice(0, 1) } });
     const done = new Map<string, string[]>();
     for (let n = 0; n < 12; n += 1) {
-      const id = randomUUID();
+      // Always the same, which are known to fall on all nodes: twelve random ones miss a node once in 43 runs.
+      const id = `00000000-0000-4000-8000-0000000000${n + 10}`;
       const queue = openBatchQueue(connection, id, 0);
       for (let ordinal = 1; ordinal <= 5; ordinal += 1) await queue.add(makeBatch(ordinal));
       expect(await queue.depth()).toBe(5);
@@ -95,12 +102,10 @@ describe.skipIf(missing)('the queue', () => {
     ]);
   });
 
-  it('speaks TLS with a certificate of its own, as an ACL user', async () => {
+  it.skipIf(!hasOpenssl)('speaks TLS with a certificate of its own, as an ACL user', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'afterimage-tls-'));
     stops.push(() => rm(folder, { recursive: true }));
-    const certificates = await makeCertificates(folder);
-    if (certificates === undefined) throw new Error('no openssl on the PATH');
-    const { ca, cert, key } = certificates;
+    const { ca, cert, key } = await makeCertificates(folder);
     const files = ['--tls-ca-cert-file', ca, '--tls-cert-file', cert, '--tls-key-file', key];
     const server = await startServer({
       args: (port) => ['--port', '0', '--tls-port', String(port), ...files, '--appendonly', 'yes', ...acl],

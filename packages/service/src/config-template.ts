@@ -35,6 +35,7 @@ const shown: Readonly<Record<string, unknown>> = {
   as: 'shop.customers',
   redis: { password: 'secret' },
   columns: { price: { type: 'decimal(10,2)' } },
+  partitions: 4,
   rename: 'infer',
   onRefused: 'dead-letter',
   tls: {},
