@@ -119,10 +119,6 @@ export class SecurityRig {
     return rows;
   }
 
-  async stream(name: string): Promise<StreamState | undefined> {
-    return (await this.streams()).find(({ database, table }) => `${database}.${table}` === name);
-  }
-
   /** Waits until it holds for the streams; rejects at the deadline, or when a process ends by itself, with what they said. */
   async waitFor(
     condition: (streams: readonly StreamState[]) => boolean | Promise<boolean>,
