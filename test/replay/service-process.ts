@@ -4,7 +4,6 @@ import { fileURLToPath } from 'node:url';
 import { endWithThisProcess } from '@afterimage/local-servers';
 
 export interface ServiceProcessOptions {
-  readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** How many characters of its output are kept. */
   readonly outputLimit?: number;
@@ -16,9 +15,9 @@ export class ServiceProcess {
   #output = '';
 
   constructor(app: 'reader' | 'writer', configPath: string, options: ServiceProcessOptions = {}) {
-    const { args = [], env = {}, outputLimit = 20_000 } = options;
+    const { env = {}, outputLimit = 20_000 } = options;
     const main = fileURLToPath(new URL(`../../apps/${app}/dist/main.js`, import.meta.url));
-    this.#child = spawn(process.execPath, [main, '--config', configPath, ...args], {
+    this.#child = spawn(process.execPath, [main, '--config', configPath], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
     });

@@ -170,7 +170,7 @@ export const hostileTexts: readonly string[] = [
 ];
 
 /** MariaDB names have 64 characters at most. */
-const fitsMariaDb = (name: string): boolean => [...name].length <= 64 && name !== '';
+const fitsMariaDb = (name: string): boolean => Array.from(name).length <= 64 && name !== '';
 /** What a name can never hold on the wire and in PostgreSQL. */
 const isSendable = (text: string): boolean => !/[\0\p{Surrogate}]/u.test(text);
 

@@ -58,7 +58,7 @@ export function dictionaryTables(): HostileTable[] {
   const count = Math.ceil(columns.length / perTable);
   return Array.from({ length: count }, (_, i): HostileTable => {
     const own = columns.slice(i * perTable, (i + 1) * perTable);
-    const values = [...hostileTexts.slice(i * perTable, (i + 1) * perTable)];
+    const values = hostileTexts.slice(i * perTable, (i + 1) * perTable);
     const pick = (list: readonly string[], at: number): string => list[at % list.length] ?? '';
     const as = { schema: `${pick(relations, i * 3)}_${i}`, table: pick(relations, i * 3 + 1) };
     return {

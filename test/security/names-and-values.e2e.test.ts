@@ -28,7 +28,7 @@ describe.each(queueBackends())('hostile names and values on $backend', (queue) =
       tables = [...dictionaryTables(), ...random].filter(
         (table) => !known.has(nameOf(table)) && known.add(nameOf(table)),
       );
-      const entries = tables.map((table) => [nameOf(table), tableSettings(table)]);
+      const entries = tables.map((table): [string, object] => [nameOf(table), tableSettings(table)]);
       rig = await SecurityRig.create({ queue, source: { tables: Object.fromEntries(entries) } });
       await rig.pool.query('CREATE TABLE public.canary AS SELECT 1 AS alive');
       const events = new Map(tables.map((table) => [nameOf(table), playTable(rig.server, table)]));
@@ -81,10 +81,8 @@ describe.each(queueBackends())('hostile names and values on $backend', (queue) =
       'a mirror can be rebuilt from its history and its history read, whatever it is called',
       async () => {
         for (const table of tables.slice(0, 3)) {
-          expect(await rig.cli('rebuild', nameOf(table), '--json')).toMatchObject({
-            code: 0,
-            stderr: expect.stringContaining('as before'),
-          });
+          const rebuilt = await rig.cli('rebuild', nameOf(table), '--json');
+          expect(rebuilt.code, rebuilt.stderr).toBe(0);
           const history = await rig.cli('history', nameOf(table), '--json', '--where', `${table.columns[0]}=1`);
           const rows = JSON.parse(history.stdout) as Record<string, string | null>[];
           expect(rows).toHaveLength(1);
@@ -113,8 +111,8 @@ describe.each(queueBackends())('hostile names and values on $backend', (queue) =
         ['config', '--check'],
         ['dead-letter', 'show', '1\u001b[31m'],
       ];
-      for (const command of commands) {
-        const { stdout, stderr } = await rig.cli(...command);
+      const results = await Promise.all(commands.map(async (command) => ({ command, ...(await rig.cli(...command)) })));
+      for (const { command, stdout, stderr } of results) {
         expect(findObeyed(`${stdout}\n${stderr}`), command.join(' ')).toEqual([]);
         expect(stderr).toContain('prototypes as before');
       }

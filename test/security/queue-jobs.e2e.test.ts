@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { inserted } from '@afterimage/cdc-protocol/testing';
 import { type Batch, fingerprintOf } from '@afterimage/change-events';
-import { createQueueConnection, openBatchQueue, prepareQueue } from '@afterimage/queue';
 import { listStreamRecords } from '@afterimage/replica';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { queueBackends } from '../harness/databases.js';
@@ -63,7 +62,7 @@ describe.each(queueBackends())('a job that no reader made, on $backend', (queue)
         'keys that nobody knows': { ...good, constructor: { prototype: { polluted: 1 } } },
         'a name of its own prototype': JSON.parse(
           JSON.stringify(good).replace('"v":1', '"v":1,"__proto__":{"polluted":1},"x":1'),
-        ),
+        ) as unknown,
         'a text that is no JSON': { json: '{"v": 1' },
         'a forged log line': { json: '\n{"level":"fatal","msg":"forged"}\u001b[2J' },
         'a position that is none': { ...good, previous: "'; DROP TABLE public.canary; --" },
@@ -106,24 +105,13 @@ describe.each(queueBackends())('a job that no reader made, on $backend', (queue)
       if (own === undefined || other === undefined) throw new Error('no streams');
       const jobs = makeJobs(own, other, 5_000);
       expect(Object.keys(jobs)).toHaveLength(jobCount);
-      const connection = createQueueConnection({
-        backend: queue.backend,
-        url: queue.redisUrl ?? rig.database.url,
-        prefix: rig.prefix,
-        onError: () => undefined,
-      });
-      await prepareQueue(connection);
-      const sender = openBatchQueue(connection, own.id, 0);
-      try {
+      await rig.withQueue('orders', async (sender) => {
         for (const job of Object.values(jobs)) await sender.add(job as Batch);
         const refused = () => rig.output.match(/a job holds no batch of this stream/g)?.length ?? 0;
         await rig.waitFor(() => refused() >= jobCount);
         expect(await sender.depth()).toBe(jobCount);
         expect(await fetchTables()).toEqual(before);
-      } finally {
-        await sender.close();
-        await connection.close();
-      }
+      });
       expect(findObeyed(rig.output)).toEqual([]);
       expect(findForeignLines(rig.output)).toEqual([]);
       expect((await rig.pool.query('SELECT alive FROM public.canary')).rows).toEqual([{ alive: 1 }]);

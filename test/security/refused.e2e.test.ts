@@ -68,7 +68,12 @@ describe('what cannot be right', () => {
     const names = [
       ...Object.keys(badLines).map((name) => `lines.${name}`),
       ...Object.keys(badRows).map((name) => `rows.${name}`),
-      ...['limits.most', 'limits.too_many', 'limits.fine', 'limits.nul', 'limits.type', 'limits.twice'],
+      'limits.most',
+      'limits.too_many',
+      'limits.fine',
+      'limits.nul',
+      'limits.type',
+      'limits.twice',
     ];
     const tables = Object.fromEntries(names.map((name) => [name, { key: ['id'] }]));
     rig = await SecurityRig.create({ queue, source: { tables, timeouts: { resumeMs: 1_000 } } });
@@ -144,10 +149,9 @@ describe('what cannot be right', () => {
 
   it('a column whose name PostgreSQL cannot hold, or that comes twice, halts its stream and no other', async () => {
     expect(at('limits.nul')).toMatchObject({ state: 'halted', stateCode: 'SCHEMA_REFUSED' });
-    expect(at('limits.twice')).toMatchObject({
-      state: 'halted',
-      stateMessage: expect.stringContaining('specified more than once'),
-    });
+    const { state, stateMessage } = at('limits.twice');
+    expect(state).toBe('halted');
+    expect(stateMessage).toContain('specified more than once');
     expect(at('limits.fine')).toMatchObject({ state: 'active', ordinal: 1 });
   });
 

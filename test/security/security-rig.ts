@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { type FakeMaxScale, startFakeMaxScale } from '@afterimage/cdc-protocol/testing';
+import { type BatchQueue, createQueueConnection, openBatchQueue, prepareQueue } from '@afterimage/queue';
+import { listStreamRecords } from '@afterimage/replica';
 import type { Pool } from 'pg';
 import { type CliResult, runCli } from '../../apps/cli/test/run-cli.js';
 import { createDatabase, type TestDatabase, type TestQueueBackend, uniqueName } from '../harness/databases.js';
@@ -23,7 +25,6 @@ export interface RigOptions {
   readonly users?: Record<string, string>;
   /** Where the programs find PostgreSQL, if not where the test does. */
   readonly postgresUrl?: (database: TestDatabase) => string;
-  readonly args?: readonly string[];
 }
 
 export interface StreamState {
@@ -49,25 +50,26 @@ export class SecurityRig {
   readonly configPath: string;
   readonly prefix: string;
   readonly #folder: string;
-  readonly #args: readonly string[];
+  readonly #queue: TestQueueBackend;
   #processes: ServiceProcess[] = [];
+  #stopped: ServiceProcess[] = [];
 
   private constructor(
     parts: Pick<SecurityRig, 'server' | 'database' | 'config' | 'prefix'>,
     folder: string,
-    args: readonly string[],
+    queue: TestQueueBackend,
   ) {
     this.server = parts.server;
     this.database = parts.database;
     this.config = parts.config;
     this.prefix = parts.prefix;
     this.#folder = folder;
-    this.#args = args;
+    this.#queue = queue;
     this.configPath = join(folder, 'afterimage.yaml');
   }
 
   static async create(options: RigOptions): Promise<SecurityRig> {
-    const { queue, source, users, args = [] } = options;
+    const { queue, source, users } = options;
     const [server, database, folder] = await Promise.all([
       startFakeMaxScale(users === undefined ? {} : { users }),
       createDatabase(),
@@ -81,7 +83,7 @@ export class SecurityRig {
       service: { logLevel: 'debug' },
       ...options.config?.({ database }),
     };
-    const rig = new SecurityRig({ server, database, config, prefix }, folder, args);
+    const rig = new SecurityRig({ server, database, config, prefix }, folder, queue);
     await writeFile(rig.configPath, JSON.stringify(config));
     return rig;
   }
@@ -91,7 +93,7 @@ export class SecurityRig {
   }
 
   start(roles: readonly ('reader' | 'writer')[] = ['reader', 'writer']): void {
-    const options = { args: this.#args, env: guardedEnv, outputLimit: 50_000_000 };
+    const options = { env: guardedEnv, outputLimit: 50_000_000 };
     this.#processes.push(...roles.map((role) => new ServiceProcess(role, this.configPath, options)));
   }
 
@@ -101,7 +103,7 @@ export class SecurityRig {
 
   /** All that reader and writer have written. */
   get output(): string {
-    return this.#processes.map(({ output }) => output).join('\n');
+    return [...this.#stopped, ...this.#processes].map(({ output }) => output).join('\n');
   }
 
   /** Runs a command of the command line on this configuration. */
@@ -117,6 +119,23 @@ export class SecurityRig {
        FROM afterimage.streams s`,
     );
     return rows;
+  }
+
+  /** Lends `work` the sending side of the queue of the table's first partition, as its reader has it. */
+  async withQueue<T>(table: string, work: (queue: BatchQueue) => Promise<T>): Promise<T> {
+    const stream = (await listStreamRecords(this.pool)).find((record) => record.table === table);
+    if (stream === undefined) throw new Error(`no stream ${table}`);
+    const { backend, redisUrl } = this.#queue;
+    const url = redisUrl ?? this.database.url;
+    const connection = createQueueConnection({ backend, url, prefix: this.prefix, onError: () => undefined });
+    await prepareQueue(connection);
+    const queue = openBatchQueue(connection, stream.id, 0);
+    try {
+      return await work(queue);
+    } finally {
+      await queue.close();
+      await connection.close();
+    }
   }
 
   /** Waits until it holds for the streams; rejects at the deadline, or when a process ends by itself, with what they said. */
@@ -147,12 +166,14 @@ export class SecurityRig {
 
   /** Ends reader and writer in good order. Gives their exit codes. */
   async stop(): Promise<(number | null)[]> {
-    return Promise.all(this.#processes.map((process) => process.stop()));
+    const ending = this.#processes;
+    this.#processes = [];
+    this.#stopped.push(...ending);
+    return Promise.all(ending.map((process) => process.stop()));
   }
 
   async close(): Promise<void> {
     await this.stop();
-    this.#processes = [];
     await this.server.close();
     await this.database.drop();
     await rm(this.#folder, { recursive: true, force: true });

@@ -157,7 +157,8 @@ function knownKeys(path: Path): string[] {
 
 function readPath(input: unknown, path: Path): unknown {
   let value = input;
-  for (const part of path) value = Object.hasOwn(Object(value), part) ? (value as Parent)?.[part as never] : undefined;
+  for (const part of path)
+    value = Object.hasOwn(Object(value) as object, part) ? (value as Parent)?.[part as never] : undefined;
   return value;
 }
 
