@@ -32,16 +32,18 @@ describe.each(queueBackends())('a job that no reader made, on $backend', (queue)
     /** A batch that would follow what is applied, but for what `change` makes of it. */
     const makeJobs = (own: Batch['stream'], other: Batch['stream'], sequence: number): Record<string, unknown> => {
       const good: Batch = {
-        v: 1,
+        v: 2,
         stream: own,
         partition: 0,
+        layout: 1,
         epoch: '1',
         previous: '',
         last: `0-1-${sequence}:1`,
         checkpoint: { gtid: `0-1-${sequence}`, fileVersion: 1 },
+        lastOrdinal: '2',
         firstOrdinal: '2',
         sequenceBases: {},
-        schema: { fingerprint: fingerprintOf(fields), fields, version: 1, gtid: '0-1-1' },
+        schema: { fingerprint: fingerprintOf(fields), fields, version: 1, gtid: '0-1-1', since: '1' },
         count: 1,
         firstTimestamp: 1_795_347_409,
         lastTimestamp: 1_795_347_409,
@@ -57,11 +59,12 @@ describe.each(queueBackends())('a job that no reader made, on $backend', (queue)
         'another partition': { ...good, partition: 1 },
         'a huge count': { ...good, count: 2_000_000_000 },
         'more lines than it says': { ...good, events: `${event(sequence)}\n${event(sequence)}` },
+        'other ordinals than events': { ...good, ordinals: [0, 1] },
         'the fingerprint of other fields': { ...good, schema: { ...good.schema, fields: hostileFields } },
-        'an unknown version': { ...good, v: 2 },
+        'an unknown version': { ...good, v: 99 },
         'keys that nobody knows': { ...good, constructor: { prototype: { polluted: 1 } } },
         'a name of its own prototype': JSON.parse(
-          JSON.stringify(good).replace('"v":1', '"v":1,"__proto__":{"polluted":1},"x":1'),
+          JSON.stringify(good).replace('"v":2', '"v":2,"__proto__":{"polluted":1},"x":1'),
         ) as unknown,
         'a text that is no JSON': { json: '{"v": 1' },
         'a forged log line': { json: '\n{"level":"fatal","msg":"forged"}\u001b[2J' },
@@ -71,7 +74,7 @@ describe.each(queueBackends())('a job that no reader made, on $backend', (queue)
         'a list': [good],
       };
     };
-    const jobCount = 18;
+    const jobCount = 19;
 
     beforeAll(async () => {
       rig = await SecurityRig.create({

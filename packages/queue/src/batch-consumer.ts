@@ -127,6 +127,8 @@ function checkTrust(batch: Batch, { partition, stream }: Lane): void {
     throw new RangeError('the batch is of another stream or partition than its queue');
   }
   eventLines(batch);
+  if (batch.ordinals !== undefined && batch.ordinals.length !== batch.count)
+    throw new RangeError('not one ordinal for each event');
   const { fields, fingerprint } = batch.schema;
   if (fingerprintOf(fields) !== fingerprint) throw new RangeError('the fingerprint is not that of the fields');
 }
