@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 // @boundaries-ignore the names that cut names get are made for this test
 import { fitName } from '../../packages/replica/src/names.js';
 import { queueBackends } from '../harness/databases.js';
@@ -69,6 +69,9 @@ const tables = {
     ],
   }),
 };
+
+// Several programs at once: a busy machine takes its time.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 describe('at the limits', () => {
   let rig: SecurityRig;

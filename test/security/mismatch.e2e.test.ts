@@ -1,7 +1,10 @@
 import { inserted } from '@afterimage/cdc-protocol/testing';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { queueBackends } from '../harness/databases.js';
 import { SecurityRig } from './security-rig.js';
+
+// Several programs at once: a busy machine takes its time.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 it('a row with other columns than announced stops its stream: neither it nor the rows around it are passed over', async () => {
   const [queue] = queueBackends();

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { queueBackends } from '../harness/databases.js';
 import { hostileTexts } from './hostile-names.js';
 import {
@@ -16,6 +16,9 @@ import { findForeignLines, findObeyed, SecurityRig } from './security-rig.js';
 
 const seed = fc.readConfigureGlobal().seed ?? Math.floor(Math.random() * 2 ** 31);
 const systemColumns = ['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid'];
+
+// Several programs at once: a busy machine takes its time.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 describe.each(queueBackends())('hostile names and values on $backend', (queue) => {
   describe.skipIf(queue.missing)(`with seed ${seed}`, () => {

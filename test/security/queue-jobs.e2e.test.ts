@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { inserted } from '@afterimage/cdc-protocol/testing';
 import { type Batch, fingerprintOf } from '@afterimage/change-events';
 import { listStreamRecords } from '@afterimage/replica';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { queueBackends } from '../harness/databases.js';
 import { findForeignLines, findObeyed, SecurityRig } from './security-rig.js';
 
@@ -10,6 +10,9 @@ const fields = [{ name: 'id', realType: 'int', avroType: 'int', unsigned: false 
 const hostileFields = [{ ...fields[0], name: '"; DROP TABLE public.canary; --' }] as typeof fields;
 const event = (sequence: number, columns = '"id": 666') =>
   `{"domain": 0, "server_id": 1, "sequence": ${sequence}, "event_number": 1, "timestamp": 1795347409, "event_type": "insert", ${columns}}`;
+
+// Several programs at once: a busy machine takes its time.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 describe.each(queueBackends())('a job that no reader made, on $backend', (queue) => {
   describe.skipIf(queue.missing)('the queue', () => {

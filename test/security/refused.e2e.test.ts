@@ -1,6 +1,6 @@
 import type { Column } from '@afterimage/cdc-protocol/testing';
 import { inserted } from '@afterimage/cdc-protocol/testing';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { queueBackends, type TestQueueBackend } from '../harness/databases.js';
 import { findForeignLines, findObeyed, SecurityRig, type StreamState } from './security-rig.js';
 
@@ -53,6 +53,9 @@ const badRows: Readonly<Record<string, string>> = {
   object_as_number: ', "id": {"__proto__": {"polluted": 1}}, "v": "a"',
   nested: `, "id": 2, "v": ${'['.repeat(200_000)}${']'.repeat(200_000)}`,
 };
+
+// Several programs at once: a busy machine takes its time.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 describe('what cannot be right', () => {
   let rig: SecurityRig;

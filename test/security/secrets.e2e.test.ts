@@ -3,7 +3,7 @@ import { inserted } from '@afterimage/cdc-protocol/testing';
 import { migrate } from '@afterimage/replica';
 import { Redis } from 'ioredis';
 import { Client, escapeIdentifier, escapeLiteral } from 'pg';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest';
 import { queueBackends, type TestQueueBackend, uniqueName } from '../harness/databases.js';
 import { SecurityRig } from './security-rig.js';
 
@@ -69,6 +69,9 @@ async function dumpSchema(rig: SecurityRig, schema: string): Promise<string> {
   });
   return (await Promise.all(dumps)).join('\n');
 }
+
+// Several programs at once: a busy machine takes its time.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 describe.each(queueBackends())('passwords of PostgreSQL, queue and MaxScale, with $backend as the queue', (queue) => {
   describe.skipIf(queue.missing)('and special characters in them', () => {

@@ -141,7 +141,7 @@ export class SecurityRig {
   /** Waits until it holds for the streams; rejects at the deadline, or when a process ends by itself, with what they said. */
   async waitFor(
     condition: (streams: readonly StreamState[]) => boolean | Promise<boolean>,
-    deadlineMs = 45_000,
+    deadlineMs = 100_000,
   ): Promise<void> {
     const deadline = Date.now() + deadlineMs;
     for (;;) {
