@@ -69,12 +69,12 @@ describe.each(queueBackends())('a job that no reader made, on $backend', (queue)
         'a name of its own prototype': JSON.parse(
           JSON.stringify(good).replace('"v":2', '"v":2,"__proto__":{"polluted":1},"x":1'),
         ) as unknown,
-        'a text that is no JSON': { json: '{"v": 1' },
-        'a forged log line': { json: '\n{"level":"fatal","msg":"forged"}\u001b[2J' },
+        'a text that is no JSON': { json: '{"v": 1', events: '' },
+        'a forged log line': { json: '\n{"level":"fatal","msg":"forged"}\u001b[2J', events: '' },
         'a position that is none': { ...good, previous: "'; DROP TABLE public.canary; --" },
         'no fields': { ...good, schema: { ...good.schema, fields: [] } },
-        'a number': 7,
-        'a list': [good],
+        'a number': { json: '7', events: '' },
+        'a list': { json: JSON.stringify([good]), events: '' },
       };
     };
     const jobCount = 19;
