@@ -3,18 +3,28 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { endWithThisProcess } from '@afterimage/local-servers';
 
+export interface ServiceProcessOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** How many characters of its output are kept. */
+  readonly outputLimit?: number;
+}
+
 /** A reader or writer as a process of its own, from the built code, as in production. */
 export class ServiceProcess {
   readonly #child: ChildProcess;
   #output = '';
 
-  constructor(app: 'reader' | 'writer', configPath: string) {
+  constructor(app: 'reader' | 'writer', configPath: string, options: ServiceProcessOptions = {}) {
+    const { env = {}, outputLimit = 20_000 } = options;
     const main = fileURLToPath(new URL(`../../apps/${app}/dist/main.js`, import.meta.url));
-    this.#child = spawn(process.execPath, [main, '--config', configPath], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = spawn(process.execPath, [main, '--config', configPath], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    });
     endWithThisProcess(this.#child);
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
-        this.#output = (this.#output + text).slice(-20_000);
+        this.#output = (this.#output + text).slice(-outputLimit);
       });
     }
   }
@@ -26,6 +36,10 @@ export class ServiceProcess {
 
   get ended(): boolean {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
   }
 
   /** SIGSTOP: it stands still wherever it is, with its connections open; SIGCONT: it goes on. */

@@ -1,5 +1,5 @@
 import { StreamNotFound } from '@afterimage/replica';
-import { ConfigError, exitCodes, redactUrl } from '@afterimage/service';
+import { ConfigError, exitCodes, redactUrl, toPrintable } from '@afterimage/service';
 import { CommanderError } from 'commander';
 
 /** A command cannot do its work; the message is one line that says what to do. */
@@ -22,12 +22,21 @@ export interface Failure {
 /** What to tell the user about an error, and the exit code that goes with it. */
 export function explainFailure(error: unknown): Failure {
   if (error instanceof CommanderError) return { message: '', exitCode: error.exitCode === 0 ? 0 : exitCodes.usage };
-  if (error instanceof CommandError) return { message: error.message, exitCode: error.exitCode };
-  if (error instanceof ConfigError || error instanceof StreamNotFound) {
-    return { message: error.message, exitCode: exitCodes.usage };
-  }
+  if (error instanceof CommandError) return { message: printLines(error.message), exitCode: error.exitCode };
+  if (error instanceof ConfigError) return { message: printLines(error.message), exitCode: exitCodes.usage };
+  if (error instanceof StreamNotFound) return { message: toPrintable(error.message), exitCode: exitCodes.usage };
   const text = error instanceof Error ? error.message || error.name : String(error);
-  return { message: redactUrl(text), exitCode: exitCodes.error };
+  return { message: toPrintable(redactUrl(text)), exitCode: exitCodes.error };
+}
+
+/** Where an error came from, for `--debug`. */
+export function describeStack(error: Error): string {
+  return printLines(redactUrl(error.stack ?? ''));
+}
+
+/** Our own messages may have several lines; what they quote is one line by then. */
+function printLines(text: string): string {
+  return text.split('\n').map(toPrintable).join('\n');
 }
 
 type PostgresAdvice = (place: string) => string;
@@ -53,7 +62,7 @@ export function explainPostgres(error: unknown, url: string): unknown {
   const code = codeOf(error) ?? lostCode(error);
   const tell = code === undefined ? undefined : advice[code];
   if (tell === undefined) return error;
-  const detail = code === '42501' && error instanceof Error ? ` (${error.message})` : '';
+  const detail = code === '42501' && error instanceof Error ? ` (${toPrintable(error.message)})` : '';
   return new CommandError(tell(placeOf(url)) + detail, exitCodes.error, error);
 }
 

@@ -1,13 +1,5 @@
+import { toPrintable, toPrintableJson } from '@afterimage/service';
 import Table from 'cli-table3';
-
-/** Text that does nothing to a terminal: control characters, which names and values may hold, are shown as escapes. */
-export function toPrintable(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- control characters are what this is about
-  return text.replaceAll(/[\u0000-\u001F\u007F-\u009F\u2028\u2029]/g, (character) => {
-    const code = character.codePointAt(0) ?? 0;
-    return character === '\n' ? String.raw`\n` : `\\u${code.toString(16).padStart(4, '0')}`;
-  });
-}
 
 export interface TableColumn {
   readonly title: string;
@@ -18,7 +10,7 @@ export interface TableColumn {
 export function renderTable(columns: readonly (string | TableColumn)[], rows: readonly (readonly string[])[]): string {
   const heads = columns.map((column) => (typeof column === 'string' ? { title: column } : column));
   const table = new Table({
-    head: heads.map(({ title }) => title),
+    head: heads.map(({ title }) => toPrintable(title)),
     colAligns: heads.map(({ align = 'left' }: TableColumn) => align),
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
     chars: {
@@ -49,7 +41,8 @@ export function renderTable(columns: readonly (string | TableColumn)[], rows: re
 }
 
 export function printJson(value: unknown): void {
-  console.log(JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? item.toString() : item), 2));
+  const text = JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? item.toString() : item), 2);
+  console.log(toPrintableJson(text));
 }
 
 /** Rows of texts by column name, as a script wants them. */

@@ -10,7 +10,7 @@ import { createRebuildCommand } from './commands/rebuild.js';
 import { createAsOfCommand, createHistoryCommand } from './commands/rows.js';
 import { createStatusCommand } from './commands/status.js';
 import { createSchemaVersionsCommand, createStreamsCommand } from './commands/streams.js';
-import { explainFailure } from './failures.js';
+import { describeStack, explainFailure } from './failures.js';
 
 const introduction =
   'Keeps PostgreSQL tables in sync with MariaDB tables through MaxScale’s CDC stream, and remembers every change.';
@@ -65,7 +65,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   } catch (error) {
     const { message, exitCode } = explainFailure(error);
     if (message !== '') process.stderr.write(`afterimage: ${message}\n`);
-    if (argv.includes('--debug') && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+    if (argv.includes('--debug') && error instanceof Error) process.stderr.write(`${describeStack(error)}\n`);
     return exitCode;
   }
 }

@@ -19,10 +19,10 @@ export interface SealedBatch {
   readonly end: ReadPoint;
 }
 
-/** Puts a cut batch into its envelope. Throws FeedError COLUMNS_MISMATCH when its first row does not fit its schema. */
+/** Puts a cut batch into its envelope. Throws FeedError COLUMNS_MISMATCH when its first or last row does not fit its schema. */
 export function sealBatch(start: ReadPoint, cut: CutBatch, options: EnvelopeOptions): SealedBatch {
   const { first, last, firstEvent, lastEvent } = endsOf(cut);
-  checkColumns(cut.schema, firstEvent.raw);
+  for (const { raw } of new Set([firstEvent, lastEvent])) checkColumns(cut.schema, raw);
   const end = pointAfter(last, cut, Math.max(start.resume?.sourceTime ?? 0, lastEvent.timestamp));
   const { units } = cut;
   const distances = units.flatMap(({ ordinal, events }) => events.map((_, i) => ordinal + i - first.ordinal));
@@ -90,15 +90,24 @@ function envelope(start: ReadPoint, end: ReadPoint, context: BatchContext, optio
   };
 }
 
+function readKeys(raw: string): Set<string> | undefined {
+  try {
+    return new Set(Object.keys(Object(JSON.parse(raw)) as object));
+  } catch {
+    return undefined;
+  }
+}
+
 const prefixKeys = ['domain', 'server_id', 'sequence', 'event_number', 'timestamp', 'event_type'];
 
 /**
  * Compares the names of a row's columns with those of its schema: avrorouter can send rows under an outdated
- * schema line. Every row of a version has the same ones, so one row per batch is enough.
+ * schema line. Every row of a version has the same ones, so two rows per batch are enough. A row that is not JSON
+ * passes: the writer makes a dead letter of it.
  */
 export function checkColumns(schema: StreamSchema, raw: string): void {
-  const row: unknown = JSON.parse(raw);
-  const keys = new Set(typeof row === 'object' && row !== null ? Object.keys(row) : []);
+  const keys = readKeys(raw);
+  if (keys === undefined) return;
   const expected = new Set([...prefixKeys, ...schema.fields.map((field) => field.name)]);
   const missing = [...expected].filter((name) => !keys.has(name));
   const unknown = [...keys].filter((name) => !expected.has(name));

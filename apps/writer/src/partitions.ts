@@ -56,7 +56,7 @@ function follow(
   for (const [key, { stream, partition }] of lanes) {
     if (consumers.has(key)) continue;
     const { id, source, database, table } = stream;
-    consumers.set(key, consumeBatches(queue, id, partition, consume));
+    consumers.set(key, consumeBatches(queue, id, partition, { ...consume, stream }));
     logger.info({ source, database, table, partition }, 'consuming');
   }
   for (const [key, consumer] of consumers) {

@@ -62,8 +62,8 @@ export async function runWriter(
         process: processBatch,
         onInvalid: async ({ jobId, error }) => {
           logger.error(
-            { jobId, error: describeError(error) },
-            'a job holds no batch this version understands: upgrade the writers; kept in the queue',
+            { jobId, error: describeError(error).slice(0, 500) },
+            'a job holds no batch of this stream that this version understands: upgrade the writers, or find out who else writes to the queue; kept in the queue',
           );
           return { kind: 'retry', inMs: 30_000 };
         },

@@ -22,6 +22,7 @@ const beforeOperation = ', "event_type": "'.length;
 const minus = 0x2d;
 const zero = 0x30;
 const maxNegative = 2 ** 31;
+const maxUnsigned = 2 ** 32 - 1;
 
 /** A row's prefix and where the text after it begins: at `}` or at the `,` before the first column. */
 export interface ParsedRowPrefix extends RowPrefix {
@@ -74,7 +75,7 @@ function readInteger(cursor: Cursor, keyLength: number): number {
     if (digit < 0 || digit > 9) break;
     value = value * 10 + digit;
   }
-  if (value > (negative ? maxNegative : Number.MAX_SAFE_INTEGER)) throw notARow();
+  if (value > (negative ? maxNegative : maxUnsigned)) throw notARow();
   cursor.at = at;
   return negative ? -value >>> 0 : value;
 }

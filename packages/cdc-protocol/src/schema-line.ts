@@ -12,7 +12,7 @@ export function parseSchemaLine(line: string): SchemaMessage {
   const schema = parseObject(line);
   const { fields, version } = schema;
   if (!Array.isArray(fields)) throw malformed('it has no list of fields');
-  if (typeof version !== 'number' || !Number.isSafeInteger(version)) throw malformed('its version is not an integer');
+  if (!isFileVersion(version)) throw malformed('its version is not the number of a file');
   return {
     kind: 'schema',
     namespace: readText(schema, 'namespace'),
@@ -40,6 +40,11 @@ function isObject(value: Json | undefined): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** `t.000001.avro` has version 1. */
+function isFileVersion(version: Json | undefined): version is number {
+  return typeof version === 'number' && Number.isInteger(version) && version >= 1 && version < 2 ** 31;
+}
+
 function readText(object: JsonObject, key: string): string {
   const value = object[key];
   if (typeof value !== 'string') throw malformed(`its ${key} is not text`);
@@ -49,8 +54,10 @@ function readText(object: JsonObject, key: string): string {
 function readField(field: Json): SchemaField {
   if (!isObject(field)) throw malformed('a field is not an object');
   const { real_type: realType, length, unsigned } = field;
+  const name = readText(field, 'name');
+  if (name === '') throw malformed('a field has no name');
   return {
-    name: readText(field, 'name'),
+    name,
     realType: typeof realType === 'string' ? realType : '',
     ...readAvroType(field['type']),
     length: typeof length === 'number' ? length : -1,

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Batch } from '@afterimage/change-events';
+import { type Batch, eventLines, fingerprintOf, type StreamIdentity } from '@afterimage/change-events';
 import { DelayedError, type Job, Worker } from 'bullmq';
 import type { QueueConnection } from './connection.js';
 import { decodeJob, type JobPayload } from './job-codec.js';
@@ -16,6 +16,8 @@ export interface InvalidJob {
 }
 
 export interface ConsumeOptions {
+  /** Whose queue it is: then a batch that is of another stream or partition, or contradicts itself, is invalid. */
+  readonly stream?: StreamIdentity;
   /**
    * Works on one batch. `signal` aborts when the consumer closes and its grace is over; whoever then stops early
    * rejects, and the batch stays in the queue. A rejection never loses the batch: it comes again in a second.
@@ -75,7 +77,7 @@ export function consumeBatches(
   const name = taggedQueueName(streamId, partition);
   const stop = new AbortController();
   const work = async (job: Job<JobPayload>, token?: string): Promise<void> => {
-    const outcome = await settle(job, options, stop.signal);
+    const outcome = await settle(job, { ...options, partition }, stop.signal);
     if (outcome.kind === 'done') return;
     await job.moveToDelayed(Date.now() + outcome.inMs, token);
     throw new DelayedError();
@@ -110,7 +112,28 @@ export function consumeBatches(
   };
 }
 
-async function settle(job: Job<JobPayload>, options: ConsumeOptions, signal: AbortSignal): Promise<BatchOutcome> {
+interface Lane extends ConsumeOptions {
+  readonly partition: number;
+}
+
+/**
+ * Throws RangeError unless the batch belongs into the queue it came out of, and its parts fit each other. What is in the
+ * queue is not trusted blindly: who can write there must not reach other tables, or the columns of later batches.
+ */
+function checkTrust(batch: Batch, { partition, stream }: Lane): void {
+  if (stream === undefined) return;
+  const isSame = (['id', 'source', 'database', 'table'] as const).every((part) => batch.stream[part] === stream[part]);
+  if (!isSame || batch.partition !== partition) {
+    throw new RangeError('the batch is of another stream or partition than its queue');
+  }
+  eventLines(batch);
+  if (batch.ordinals !== undefined && batch.ordinals.length !== batch.count)
+    throw new RangeError('not one ordinal for each event');
+  const { fields, fingerprint } = batch.schema;
+  if (fingerprintOf(fields) !== fingerprint) throw new RangeError('the fingerprint is not that of the fields');
+}
+
+async function settle(job: Job<JobPayload>, options: Lane, signal: AbortSignal): Promise<BatchOutcome> {
   if (isHollow(job.data)) {
     options.onError(new Error('a job without its batch, left over when the store lost its jobs, was removed'));
     return { kind: 'done' };
@@ -119,6 +142,7 @@ async function settle(job: Job<JobPayload>, options: ConsumeOptions, signal: Abo
     let batch: Batch;
     try {
       batch = decodeJob(job.data);
+      checkTrust(batch, options);
     } catch (error) {
       return await options.onInvalid({ jobId: job.id ?? '', payload: job.data, error: toError(error) });
     }

@@ -109,12 +109,12 @@ function isConnectionError(error: Error): boolean {
 }
 
 /**
- * Whether the cause is in the row: bad value (22), constraint (23), over a limit such as index row size (54000). The rest
- * of class 54 (too many columns) would refuse every row alike.
+ * Whether the cause is in the row: bad value (22), constraint (23), over a limit such as index row size (54000) or nested
+ * deeper than PostgreSQL's stack (54001). The rest of class 54 (too many columns) would refuse every row alike.
  */
 export function isRowRefused(error: unknown): boolean {
   const state = sqlState(error);
-  return state !== undefined && /^(22|23)|^54000$|^P0001$|^44000$|^AFI01$/.test(state);
+  return state !== undefined && /^(22|23)|^5400[01]$|^P0001$|^44000$|^AFI01$/.test(state);
 }
 
 /** The error that says why: drizzle's tells the query, and a connection tried at several addresses has one for each. */

@@ -60,9 +60,14 @@ const historyColumns = [
   'event_type',
 ] as const;
 
+/** The first of `name`, `name_`, `name__`, … that is free once PostgreSQL's limit is kept. */
 function firstFree(name: string, taken: ReadonlySet<string>): string {
-  let free = name;
-  while (taken.has(free)) free += '_';
+  let wanted = name;
+  let free = fitName(wanted);
+  while (taken.has(free)) {
+    wanted += '_';
+    free = fitName(wanted);
+  }
   return free;
 }
 
@@ -70,7 +75,7 @@ function firstFree(name: string, taken: ReadonlySet<string>): string {
 export function mirrorColumnNames(names: readonly string[]): string[] {
   const taken = new Set(systemColumns);
   return names.map((name) => {
-    const free = firstFree(fitName(name), taken);
+    const free = firstFree(name, taken);
     taken.add(free);
     return free;
   });
@@ -80,7 +85,7 @@ export function mirrorColumnNames(names: readonly string[]): string[] {
 export function historyColumnNames(mirrorNames: readonly string[]): string[] {
   const taken = new Set<string>([...historyColumns, ...systemColumns]);
   return mirrorNames.map((name) => {
-    const free = fitName(firstFree(name, taken));
+    const free = firstFree(name, taken);
     taken.add(free);
     return free;
   });

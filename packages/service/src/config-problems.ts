@@ -2,6 +2,8 @@ import { type Document, isMap, isNode, isScalar, isSeq, type LineCounter } from 
 import type { z } from 'zod';
 import { descendSettings, readSettingTree } from './setting-tree.js';
 import { findNearestName } from './nearest-name.js';
+import { toPrintable } from './printable.js';
+import { redactUrl } from './redact.js';
 
 type Path = readonly PropertyKey[];
 type Issue = z.core.$ZodIssue;
@@ -17,9 +19,10 @@ export interface ConfigProblem {
   readonly text: string;
 }
 
-/** `sources.shop.tables."shop.orders".key`: keys that hold a dot are quoted. */
+/** `sources.shop.tables."shop.orders".key`: keys that hold a dot or what could be taken for other text are quoted. */
 export function formatSetting(path: Path): string {
-  return path.map((part) => (/[.\s]/.test(String(part)) ? JSON.stringify(String(part)) : String(part))).join('.');
+  const quote = (part: string) => (/[.\s"\p{C}]/u.test(part) ? toPrintable(JSON.stringify(part)) : part);
+  return path.map((part) => quote(String(part))).join('.');
 }
 
 /** Environment variable that holds a source's password. */
@@ -66,7 +69,7 @@ function describeIssue(issue: Issue, input: unknown): Finding[] {
       return [
         {
           path: issue.path,
-          text: `must be ${nameType(issue.expected)}, but is ${describeValue(issue.path, value)}${quoteHint(issue.expected, value)}`,
+          text: `must be ${nameType(issue.expected)}, but is ${describeWrong(issue.expected, issue.path, value)}${quoteHint(issue.expected, value)}`,
           atKey: false,
         },
       ];
@@ -130,6 +133,12 @@ function quoteHint(expected: string, value: unknown): string {
   return expected === 'string' && scalar ? ': put it in quotes' : '';
 }
 
+/** A text where a group should be is not shown: it may be the URL or the password that belongs into the group. */
+function describeWrong(expected: string, path: Path, value: unknown): string {
+  const isGroup = expected === 'object' || expected === 'record';
+  return isGroup && typeof value === 'string' ? 'a text' : describeValue(path, value);
+}
+
 /** The value as it may be shown: never a password or a URL, which may hold one. */
 function describeValue(path: Path, value: unknown): string {
   const last = path.at(-1);
@@ -138,7 +147,7 @@ function describeValue(path: Path, value: unknown): string {
   if (typeof value === 'object') return 'a group of settings';
   const isSecret = /password|url/i.test(String(last)) || path.includes('cluster') || path.includes('sentinels');
   if (isSecret) return typeof value === 'string' ? 'another text' : `a ${typeof value}`;
-  return typeof value === 'string' ? JSON.stringify(value) : String(value as number | boolean);
+  return typeof value === 'string' ? redactUrl(JSON.stringify(value)) : String(value as number | boolean);
 }
 
 /** Setting names that the schema knows at a path. */
@@ -148,7 +157,8 @@ function knownKeys(path: Path): string[] {
 
 function readPath(input: unknown, path: Path): unknown {
   let value = input;
-  for (const part of path) value = (value as Parent)?.[part as never];
+  for (const part of path)
+    value = Object.hasOwn(Object(value) as object, part) ? (value as Parent)?.[part as never] : undefined;
   return value;
 }
 

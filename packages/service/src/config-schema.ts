@@ -103,8 +103,16 @@ export const sourceConfig = z.strictObject({
   maxLineBytes: bytes(64 * 1024 * 1024, 'longest event that is accepted'),
 });
 
-const isUrlOf = (schemes: readonly string[]) => (text: string) =>
-  URL.canParse(text) && schemes.includes(new URL(text).protocol);
+/**
+ * A password that is not percent-encoded can move the end of the host: what is left of it would be shown as the name of
+ * the database. White space ends the URL for everything that hides passwords.
+ */
+const isUrlOf = (schemes: readonly string[]) => (text: string) => {
+  if (!URL.canParse(text) || /[\s\p{C}]/u.test(text)) return false;
+  const { protocol, pathname } = new URL(text);
+  return schemes.includes(protocol) && !pathname.includes('@');
+};
+const encoding = '; write special characters of the password as %20 and the like';
 
 const redisUrl = z.string().refine(isUrlOf(['redis:', 'rediss:']), 'write redis://host:port or rediss://host:port');
 
@@ -146,7 +154,10 @@ const queueConfig = z.strictObject({
   backend: z.enum(['redis', 'postgres']).default('redis').describe('where BullMQ keeps the jobs'),
   url: z
     .string()
-    .refine(isUrlOf(['redis:', 'rediss:', 'postgres:', 'postgresql:']), 'write redis://host:6379 or postgres://…')
+    .refine(
+      isUrlOf(['redis:', 'rediss:', 'postgres:', 'postgresql:']),
+      `write redis://host:6379 or postgres://…${encoding}`,
+    )
     .optional()
     .describe('redis://… (or AFTERIMAGE_REDIS_URL); the postgres backend uses postgres.url when absent'),
   redis: redisConfig.optional().describe('what the URL of a Redis does not say: cluster, sentinels, TLS, password'),
@@ -209,7 +220,7 @@ export const configSchema = z.strictObject({
     .strictObject({
       url: z
         .string()
-        .refine(isUrlOf(['postgres:', 'postgresql:']), 'write postgres://user:password@host:5432/database')
+        .refine(isUrlOf(['postgres:', 'postgresql:']), `write postgres://user:password@host:5432/database${encoding}`)
         .describe('postgres://user:password@host:5432/database (or AFTERIMAGE_POSTGRES_URL)'),
     })
     .describe('the database of mirror, history and progress'),

@@ -11,6 +11,7 @@ import {
 import { type Config, configSchema } from './config-schema.js';
 import { findQueueProblems } from './queue-settings.js';
 import { findTableProblems } from './configured-tables.js';
+import { toPrintable } from './printable.js';
 
 export const defaultConfigPath = 'afterimage.yaml';
 
@@ -61,21 +62,25 @@ export function parseConfig(text: string, path: string, env: Environment): Confi
     const problems = document.errors.map((error) => ({
       line: lines.linePos(error.pos[0]).line,
       setting: '',
-      text: `not valid YAML: ${error.message}`,
+      text: `not valid YAML: ${withoutSource(error.message)}`,
     }));
     throw invalid(path, problems);
   }
   const input = applyEnvironment(dropEmpty(readSettings(document, path)), env);
   const result = configSchema.safeParse(input);
-  const between = [...findQueueProblems(input['queue']), ...(result.success ? findTableProblems(result.data) : [])];
-  const problems = [
-    ...(result.success ? [] : describeIssues(result.error.issues, document, lines, input)),
-    ...between.map((problem) => ({
-      line: locateSetting(document, lines, problem.path),
-      setting: formatSetting(problem.path),
-      text: problem.text,
-    })),
+  const between = [
+    ...findQueueProblems(input['queue']),
+    ...findUnusableKeys(input),
+    ...(result.success ? findTableProblems(result.data) : []),
   ];
+  const found = result.success ? [] : describeIssues(result.error.issues, document, lines, input);
+  const known = new Set(found.map(({ setting }) => setting));
+  const more = between.map((problem) => ({
+    line: locateSetting(document, lines, problem.path),
+    setting: formatSetting(problem.path),
+    text: problem.text,
+  }));
+  const problems = [...found, ...more.filter(({ setting }) => !known.has(setting))];
   if (problems.length > 0 || !result.success) throw invalid(path, nameVariables(problems, env));
   return result.data;
 }
@@ -110,13 +115,28 @@ function isGroup(value: unknown): value is Group {
 }
 
 function readSettings(document: Document, path: string): Group {
-  const settings: unknown = document.toJS({ maxAliasCount: 100 });
+  const settings = resolveAliases(document, path);
   if (isGroup(settings)) return settings;
   const text =
     settings === null
       ? 'the file holds no setting; `afterimage init` writes a commented one'
       : 'the file must hold settings, one `name: value` per line';
   throw invalid(path, [{ line: 1, setting: '', text }]);
+}
+
+/** An alias without its anchor, as of a password that begins with `*`, or aliases that multiply without end. */
+function resolveAliases(document: Document, path: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch {
+    const text = 'an alias (*name) that stands for nothing, or for too much: put a text that begins with * in quotes';
+    throw invalid(path, [{ line: undefined, setting: '', text }]);
+  }
+}
+
+/** Some of the parser's messages end with a piece of the file, which may be one of a password. */
+function withoutSource(message: string): string {
+  return message.replace(/(in YAML stream|extra characters): [^]*$/, '$1').replace(/(escape sequence) [^]*$/, '$1');
 }
 
 /**
@@ -185,12 +205,27 @@ function nameVariables(problems: readonly ConfigProblem[], env: Environment): Co
   });
 }
 
+interface SettingProblem {
+  readonly path: readonly string[];
+  readonly text: string;
+}
+
+/** JavaScript's objects take this name for something else, and zod leaves it out without a word. */
+function findUnusableKeys(settings: unknown, path: readonly string[] = []): SettingProblem[] {
+  if (typeof settings !== 'object' || settings === null) return [];
+  return Object.entries(settings).flatMap(([key, value]) =>
+    key === '__proto__'
+      ? [{ path: [...path, key], text: 'cannot be configured: nothing of this name can' }]
+      : findUnusableKeys(value, [...path, key]),
+  );
+}
+
 function invalid(path: string, problems: readonly ConfigProblem[]): ConfigError {
   const ordered = [...problems].sort((a, b) => (a.line ?? Infinity) - (b.line ?? Infinity));
   const listed = ordered.map(({ line, setting, text }) => {
     const place = line === undefined ? path : `${path}:${line}`;
     const separator = setting === '' || text.startsWith(':') ? '' : ' ';
-    return `  ${place}  ${setting}${separator}${text}`;
+    return `  ${place}  ${setting}${separator}${toPrintable(text)}`;
   });
   const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
   return new ConfigError('CONFIG_INVALID', [`${count} in the configuration:`, ...listed].join('\n'), ordered);

@@ -24,7 +24,8 @@ export function resolveTables(sourceName: string, source: SourceConfig): Configu
       if (name !== entry && explicit.has(name)) continue;
       const [database = '', table = ''] = name.split('.');
       const given = settings ?? {};
-      const mirror = mirrorOf(given, source.schemas[database] ?? database, table);
+      const schema = Object.hasOwn(source.schemas, database) ? source.schemas[database] : undefined;
+      const mirror = mirrorOf(given, schema ?? database, table);
       found.set(name, { source: sourceName, database, table, entry, settings: given, mirror });
     }
   }
@@ -48,9 +49,19 @@ function mirrorOf(settings: TableConfig, schema: string, table: string): Configu
   return { schema: settings.as.slice(0, dot), table: settings.as.slice(dot + 1) };
 }
 
+interface TableProblem {
+  readonly path: readonly string[];
+  readonly text: string;
+}
+
 /** What is wrong between entries that are each well-formed. */
-export function findTableProblems(config: Config): { readonly path: readonly string[]; readonly text: string }[] {
-  return [...findEmptyPatterns(config), ...findMirrorConflicts(config), ...findKeylessPartitions(config)];
+export function findTableProblems(config: Config): TableProblem[] {
+  return [
+    ...findEmptyPatterns(config),
+    ...findReservedSchemas(config),
+    ...findMirrorConflicts(config),
+    ...findKeylessPartitions(config),
+  ];
 }
 
 function findEmptyPatterns(config: Config) {
@@ -79,17 +90,55 @@ function findKeylessPartitions(config: Config) {
   );
 }
 
-function findMirrorConflicts(config: Config) {
-  const owners = new Map<string, ConfiguredTable>();
+/** Schemas that are not for mirrors: PostgreSQL's, those of the control tables and of the queue. */
+function findReservedSchemas(config: Config): TableProblem[] {
+  const { queue } = config;
+  const isReserved = (schema: string) =>
+    /^(?:pg_.*|information_schema|afterimage)$/s.test(schema) ||
+    (queue.backend === 'postgres' && schema === queue.prefix);
   return resolveAllTables(config).flatMap((table) => {
-    const mirror = `${table.mirror.schema}.${table.mirror.table}`;
-    const owner = owners.get(mirror);
-    if (owner === undefined) {
-      owners.set(mirror, table);
-      return [];
-    }
-    const other = `${owner.database}.${owner.table} of source ${owner.source}`;
-    const text = `has the same mirror ${mirror} as ${other}: give one of them another name with \`as\` or schemas`;
-    return [{ path: ['sources', table.source, 'tables', table.entry], text }];
+    const reserved = [table.mirror, historyOf(config, table)].find(({ schema }) => isReserved(schema));
+    if (reserved === undefined) return [];
+    const text = `would live in schema ${reserved.schema}, which is not for tables of yours: name another with schemas or \`as\``;
+    return [{ path: pathOf(table), text }];
   });
+}
+
+function historyOf({ writer }: Config, { mirror }: ConfiguredTable): ConfiguredTable['mirror'] {
+  return { schema: mirror.schema + writer.historySuffix, table: mirror.table };
+}
+
+function pathOf({ source, entry }: ConfiguredTable): string[] {
+  return ['sources', source, 'tables', entry];
+}
+
+/** Mirror tables and history views are relations alike: each needs a name of its own. */
+function findMirrorConflicts(config: Config): TableProblem[] {
+  const owners = new Map<string, { readonly table: ConfiguredTable; readonly what: string }>();
+  return resolveAllTables(config).flatMap((table) => {
+    const claims = [
+      { what: 'mirror', relation: table.mirror },
+      { what: 'history', relation: historyOf(config, table) },
+    ];
+    for (const { what, relation } of claims) {
+      const key = JSON.stringify([relation.schema, relation.table]);
+      const owner = owners.get(key);
+      if (owner !== undefined) return [{ path: pathOf(table), text: describeConflict(what, relation, owner) }];
+      owners.set(key, { table, what });
+    }
+    return [];
+  });
+}
+
+function describeConflict(
+  what: string,
+  { schema, table }: ConfiguredTable['mirror'],
+  owner: { readonly table: ConfiguredTable; readonly what: string },
+): string {
+  const other = `${owner.table.database}.${owner.table.table} of source ${owner.table.source}`;
+  const same =
+    what === owner.what
+      ? `the same ${what} ${schema}.${table} as`
+      : `as ${what} ${schema}.${table}, the ${owner.what} of`;
+  return `has ${same} ${other}: give one of them another name with \`as\` or schemas`;
 }

@@ -25,7 +25,8 @@ export interface HttpEndpoint {
  */
 export async function startHttp(options: HttpOptions): Promise<HttpEndpoint> {
   const server = createServer((request, response) => {
-    const path = new URL(request.url ?? '/', 'http://localhost').pathname;
+    // Not by URL: it throws for some of what a client may send.
+    const [path = '/'] = (request.url ?? '/').split('?', 1);
     void respond(options, path, request.method ?? 'GET', response);
   });
   server.listen(options.port, options.host);

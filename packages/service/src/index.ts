@@ -19,5 +19,6 @@ export { createLogger, type Logger, type LoggerOptions, type LogLevel } from './
 export { Counter, createRegistry, Gauge, Histogram, type Registry } from './metrics.js';
 export { describeQueueStore, resolveQueueStore, type QueueStore } from './queue-settings.js';
 export { createQuietLog, type QuietLogOptions } from './quiet-log.js';
+export { toPrintable, toPrintableJson } from './printable.js';
 export { redactSecrets, redactUrl } from './redact.js';
 export { readTlsFiles, type TlsFiles } from './tls-files.js';

@@ -1,5 +1,6 @@
 import { Writable } from 'node:stream';
 import { type DestinationStream, type Logger, pino } from 'pino';
+import { toPrintable, toPrintableJson } from './printable.js';
 import { redactSecrets, redactUrl } from './redact.js';
 
 export type { Logger } from 'pino';
@@ -44,7 +45,7 @@ export function createLogger({ name, level, pretty = false, destination }: Logge
         },
       },
     },
-    pretty ? createPrettyStream(target) : target,
+    pretty ? createPrettyStream(target) : { write: (line) => target.write(toPrintableJson(line)) },
   );
 }
 
@@ -84,10 +85,19 @@ function formatLine(line: string): string {
   const { time, level, name, msg, err, ...fields } = JSON.parse(line) as LogLine;
   const rest = Object.entries(fields).map(([key, value]) => `${key}=${formatValue(value)}`);
   const { message = '', stack } = err ?? {};
-  const parts = [time.slice(11, 23), level.padEnd(5), name, msg ?? message, ...rest];
-  return `${parts.join('  ')}\n${level === 'error' && stack !== undefined ? `${stack}\n` : ''}`;
+  const parts = [time.slice(11, 23), level.padEnd(5), name, toPrintable(msg ?? message), ...rest];
+  return `${parts.join('  ')}\n${level === 'error' && stack !== undefined ? formatStack(stack) : ''}`;
+}
+
+/** A message of several lines goes on indented: at the start of a line it could be taken for one of the log's own. */
+function formatStack(stack: string): string {
+  return stack
+    .split('\n')
+    .map((line) => `    ${toPrintable(line.trimStart())}\n`)
+    .join('');
 }
 
 function formatValue(value: unknown): string {
-  return typeof value === 'string' && /^[\w./:@+-]+$/.test(value) ? value : JSON.stringify(value);
+  const isPlain = typeof value === 'string' && /^[\w./:@+-]+$/.test(value);
+  return isPlain ? value : toPrintableJson(JSON.stringify(value));
 }

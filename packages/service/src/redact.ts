@@ -1,10 +1,12 @@
 const credentials = /(\b[a-z][a-z0-9+.-]*:\/\/)([^\s:@/]*):\S*@/gi;
+/** pg and ioredis take the password from here, too. */
+const secretParameters = /([?&](?:password|sslpassword|pass)=)[^&\s]*/gi;
 const secretKeys = /^(\w*password|passwd|secret|token|authorization)$/i;
 const maxDepth = 6;
 
 /** `postgres://user:secret@host/db` → `postgres://user:***@host/db`, anywhere in a text; rather too much than too little. */
 export function redactUrl(text: string): string {
-  return text.replace(credentials, '$1$2:***@');
+  return text.replace(credentials, '$1$2:***@').replace(secretParameters, '$1***');
 }
 
 /**

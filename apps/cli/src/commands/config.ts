@@ -6,10 +6,12 @@ import {
   redactSecrets,
   resolveAllTables,
   resolveTables,
+  toPrintable,
+  toPrintableJson,
 } from '@afterimage/service';
 import { Command } from 'commander';
 import { stringify } from 'yaml';
-import { printJson, renderTable, toPrintable } from '../output.js';
+import { printJson, renderTable } from '../output.js';
 import { type CommonOptions, readConfig, usageError, withCommonOptions } from '../options.js';
 
 /** `afterimage config` */
@@ -26,7 +28,7 @@ export function createConfigCommand(): Command {
         return options.json === true ? printJson(explainConfig(config)) : printExplanation(config);
       const shown = redactSecrets(config);
       if (options.json === true) printJson(shown);
-      else console.log(stringify(shown, { lineWidth: 0 }).trimEnd());
+      else console.log(toPrintableJson(stringify(shown, { lineWidth: 0 }).trimEnd()));
     },
   );
 }

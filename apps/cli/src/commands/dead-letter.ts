@@ -9,12 +9,12 @@ import {
   retryDeadLetter,
   showDeadLetter,
 } from '@afterimage/replica';
-import { type Config, exitCodes } from '@afterimage/service';
+import { type Config, exitCodes, toPrintable } from '@afterimage/service';
 import { Command, Option } from 'commander';
 import type { Pool } from 'pg';
 import { withDatabase } from '../database.js';
 import { CommandError } from '../failures.js';
-import { formatMoment, printJson, renderTable, toPrintable } from '../output.js';
+import { formatMoment, printJson, renderTable } from '../output.js';
 import { type CommonOptions, parseCount, readConfig, usageError, withCommonOptions } from '../options.js';
 
 /** Enough to act on every letter of a stream that is not beyond help. */

@@ -1,5 +1,5 @@
 import { configuredSettings, findStream, rebuild, type RebuildResult } from '@afterimage/replica';
-import { exitCodes } from '@afterimage/service';
+import { exitCodes, toPrintable } from '@afterimage/service';
 import { Command } from 'commander';
 import { withDatabase } from '../database.js';
 import { formatCount, printJson } from '../output.js';
@@ -26,7 +26,7 @@ export function createRebuildCommand(): Command {
         rebuild(pool, { stream: await findStream(pool, table), settingsOf: configuredSettings(config), apply }),
       );
       if (options.json === true) printJson(result);
-      else console.log(describeResult(table, result, apply));
+      else console.log(describeResult(toPrintable(table), result, apply));
       if (!result.equal) process.exitCode = exitCodes.difference;
     },
   );

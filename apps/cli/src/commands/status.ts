@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { configuredSettings, readPresence, readStatus, type StreamStatus } from '@afterimage/replica';
-import { exitCodes } from '@afterimage/service';
+import { exitCodes, toPrintable } from '@afterimage/service';
 import { Command, InvalidArgumentError } from 'commander';
 import type { Pool } from 'pg';
 import { withDatabase } from '../database.js';
-import { formatCount, formatSeconds, printJson, renderTable, toPrintable } from '../output.js';
+import { formatCount, formatSeconds, printJson, renderTable } from '../output.js';
 import { type CommonOptions, readConfig, withCommonOptions } from '../options.js';
 import { connectQueue, readQueueDepths } from '../queues.js';
 import { describeReport, hasTrouble, makeReport, type Sample, type StatusReport } from '../stream-report.js';

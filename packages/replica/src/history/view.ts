@@ -114,8 +114,9 @@ export function asOfQuery({ names, columns, key }: AsOfOptions, condition: (row:
   }
   const sign = `CASE WHEN h.event_type IN ('insert', 'update_after', 'read') THEN 1 ELSE -1 END`;
   return (
+    // A subquery hides the column that the function gives: one of the source's may have its name.
     `SELECT ${values} FROM (SELECT ${historyNames}, sum(${sign}) AS stream_ordinal ${rows} GROUP BY ${historyNames}) AS counted, ` +
-    `generate_series(1, counted.stream_ordinal)`
+    `LATERAL (SELECT FROM generate_series(1, counted.stream_ordinal)) AS copies`
   );
 }
 

@@ -60,6 +60,12 @@ function refusal(names: ReplicaNames, error: unknown): StreamHalted {
         `cannot create ${mirror} or its history: ${why}. Drop what is there, or set "as" for this table.`,
         error,
       );
+    case '54011':
+      return new StreamHalted(
+        'SCHEMA_REFUSED',
+        `${mirror} or its history would have too many columns: ${why}. A history table has 7 besides the source's, so a source table can have 1593. Take it out of the configuration, or split it at the source.`,
+        error,
+      );
     default:
       return new StreamHalted(
         'SCHEMA_REFUSED',
