@@ -36,7 +36,7 @@ export async function readRecording(file: string): Promise<string> {
 
 /** Seconds of each transaction in a recording, by sequence. */
 export function readTimes(recording: string): Map<number, number> {
-  const rows = recording.matchAll(/"sequence": (\d+), "event_number": \d+, "timestamp": (\d+)/g);
+  const rows = recording.matchAll(/"sequence": (-?\d+), "event_number": \d+, "timestamp": (\d+)/g);
   return new Map([...rows].map(([, sequence, timestamp]) => [Number(sequence), Number(timestamp)]));
 }
 
