@@ -12,7 +12,7 @@ interface Insert {
   readonly row: string;
 }
 
-describe.skipIf(await mariadbMissing())('positions', () => {
+describe.skipIf(await mariadbMissing('private'))('positions', () => {
   let source: Source;
   beforeEach(async () => {
     source = await startSource({ timeZone: 'America/New_York' });
