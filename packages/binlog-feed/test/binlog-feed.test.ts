@@ -162,6 +162,31 @@ describe.skipIf(missing)('a fake MaxScale fed from a MariaDB', () => {
     await source.maxscale.waitForConnections((count) => count === 0);
   });
 
+  it('follows prepared transactions, whose rows come when they are prepared', async () => {
+    await source.connection.query('CREATE TABLE t (id int PRIMARY KEY)');
+    for (const statement of ['START', 'END', 'PREPARE', 'COMMIT']) {
+      await source.connection.query(`XA ${statement} 'one'`);
+      if (statement === 'START') await source.connection.query('INSERT INTO t VALUES (1)');
+    }
+    await source.feed.catchUp();
+    await source.connection.query('INSERT INTO t VALUES (2)');
+    expect(rowsOf(await read('shop.t'))).toEqual(['0-1-3#1 insert id: 1', '0-1-5#1 insert id: 2']);
+  });
+
+  it('reads binlogs with and without checksums', async () => {
+    await source.connection.query('CREATE TABLE t (id int PRIMARY KEY, v varchar(10))');
+    await source.connection.query(`INSERT INTO t VALUES (1, 'one')`);
+    await source.connection.query('SET GLOBAL binlog_checksum = NONE');
+    await source.connection.query(`INSERT INTO t VALUES (2, 'two')`);
+    await source.connection.query('SET GLOBAL binlog_checksum = CRC32');
+    await source.connection.query(`INSERT INTO t VALUES (3, 'three')`);
+    expect(rowsOf(await read('shop.t'))).toEqual([
+      '0-1-3#1 insert id: 1, v: one',
+      '0-1-4#1 insert id: 2, v: two',
+      '0-1-5#1 insert id: 3, v: three',
+    ]);
+  });
+
   it('sends NULL for TEXT COMPRESSED', async () => {
     await source.connection.query('CREATE TABLE t (id int PRIMARY KEY, c text COMPRESSED, z int)');
     await source.connection.query(`INSERT INTO t VALUES (1, repeat('x', 1000), 5)`);
