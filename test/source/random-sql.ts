@@ -132,7 +132,8 @@ export function randomChange(dice: Dice, { name, columns, key }: PlainTable): st
   const row = (): string => `(${columns.map(literal).join(', ')})`;
   const list = columns.map((column) => `\`${column.name}\``).join(', ');
   const changed = dice.pick(columns);
-  const where = `WHERE \`${dice.pick(columns).name}\` <= ${dice.pick(columns).value(dice)} LIMIT ${dice.between(1, 3)}`;
+  const compared = dice.pick(columns);
+  const where = `WHERE \`${compared.name}\` <= ${compared.value(dice)} LIMIT ${dice.between(1, 3)}`;
   switch (dice.below(6)) {
     case 0:
     case 1:

@@ -43,7 +43,7 @@ const altered = tables.map((table) => {
   return { ...table, columns: [added, key, unsigned, other, last, moved].filter((column) => column !== undefined) };
 });
 
-it.skipIf(await mariadbMissing())(
+it.skipIf(await mariadbMissing('private'))(
   'every row of a MariaDB is in PostgreSQL as the source shows it, after random changes in random transactions',
   async () => {
     const mariadb = await startMariadb({ env: { PATH: process.env['PATH'] } });

@@ -38,7 +38,7 @@ export interface RowsEvent {
 const headerBytes = 19;
 
 // https://mariadb.com/kb/en/2-binlog-event-header/
-const eventTypes = { query: 2, xid: 16, tableMap: 19, gtid: 162 } as const;
+const eventTypes = { query: 2, xid: 16, tableMap: 19, xaPrepare: 38, gtid: 162 } as const;
 const rowOperations: Readonly<Record<number, RowsEvent['operation']>> = {
   23: 'insert',
   24: 'update',
@@ -62,6 +62,7 @@ export function decodeEvent(event: Buffer): BinlogEvent {
     case eventTypes.query:
       return decodeQuery(body);
     case eventTypes.xid:
+    case eventTypes.xaPrepare:
       return { kind: 'commit' };
     case eventTypes.tableMap:
       return { kind: 'table-map', map: decodeTableMap(body) };
@@ -85,6 +86,9 @@ function decodeGtid(body: ByteReader, serverId: number): BinlogEvent {
   };
 }
 
+/** How a transaction ends on a table without transactions, and the second half of one that was prepared. */
+const endsTransaction = /^(?:COMMIT|ROLLBACK)$|^XA (?:COMMIT|ROLLBACK) /;
+
 function decodeQuery(body: ByteReader): BinlogEvent {
   body.skip(8);
   const databaseLength = body.uint(1);
@@ -93,8 +97,7 @@ function decodeQuery(body: ByteReader): BinlogEvent {
   const database = body.take(databaseLength).toString('latin1');
   body.skip(1);
   const sql = body.rest().toString('latin1');
-  // A transaction of a table without transactions ends with a statement.
-  return sql === 'COMMIT' || sql === 'ROLLBACK' ? { kind: 'commit' } : { kind: 'query', database, sql };
+  return endsTransaction.test(sql) ? { kind: 'commit' } : { kind: 'query', database, sql };
 }
 
 function decodeTableMap(body: ByteReader): TableMap {

@@ -42,7 +42,7 @@ export class SourceQueries {
   async #connect(): Promise<Connection> {
     const known = await this.#connection?.catch(() => undefined);
     if (known?.isValid() === true) return known;
-    this.#connection = createConnection(parseMariadbUrl(this.#url));
+    this.#connection = createConnection({ ...parseMariadbUrl(this.#url), connectTimeout: 20_000 });
     const connection = await this.#connection;
     // That it broke shows at the next query, and as an event without a listener would end the process.
     connection.on('error', () => undefined);

@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from 'mariadb';
 
 /** SQL that was run when a real MaxScale was recorded. */
@@ -36,7 +35,7 @@ export async function readRecording(file: string): Promise<string> {
 
 /** Seconds of each transaction in a recording, by sequence. */
 export function readTimes(recording: string): Map<number, number> {
-  const rows = recording.matchAll(/"sequence": (\d+), "event_number": \d+, "timestamp": (\d+)/g);
+  const rows = recording.matchAll(/"sequence": (-?\d+), "event_number": \d+, "timestamp": (\d+)/g);
   return new Map([...rows].map(([, sequence, timestamp]) => [Number(sequence), Number(timestamp)]));
 }
 
@@ -94,15 +93,18 @@ export class RawConnection {
   readonly #socket;
   #received = Buffer.alloc(0);
   #closed = false;
+  #wake = (): void => undefined;
 
   constructor(port: number) {
     this.#socket = connect({ port, host: '127.0.0.1', noDelay: true });
     this.#socket.on('data', (chunk: Buffer) => {
       this.#received = Buffer.concat([this.#received, chunk]);
+      this.#wake();
     });
     this.#socket.on('error', () => undefined);
     this.#socket.on('close', () => {
       this.#closed = true;
+      this.#wake();
     });
   }
 
@@ -132,8 +134,19 @@ export class RawConnection {
     return this.received.replace(unknownCommandReply, '');
   }
 
+  /** Gives up in the end: what is missing is told by the comparison that follows. */
   async #until(condition: (received: string) => boolean): Promise<void> {
-    // What is missing is told by the comparison that follows.
-    for (let waited = 0; waited < 3000 && !this.#closed && !condition(this.received); waited += 2) await sleep(2);
+    const deadline = performance.now() + 10_000;
+    while (!this.#closed && !condition(this.received)) {
+      const left = deadline - performance.now();
+      if (left <= 0) return;
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, left);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
   }
 }

@@ -4,7 +4,7 @@ import { mariadbMissing } from '../../../test/harness/mariadb.js';
 import { RawConnection, readCases, type RecordedType, readRecording, readTimes, Rerun } from './recorded-sql.js';
 import { type Source, startSource } from './source.js';
 
-const missing = await mariadbMissing();
+const missing = await mariadbMissing('private');
 
 /** The types were recorded in two runs, each on a new server: where a sequence is lower than the one before, the next began. */
 const runs: RecordedType[][] = [];

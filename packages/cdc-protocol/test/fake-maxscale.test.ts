@@ -287,6 +287,17 @@ describe('scripted tables', () => {
     expect(await readAll(server, {}, 4)).toEqual(['v1 0-1-1', '2#1', 'v2 0-1-1', '3#1']);
   });
 
+  it('have a schema line before any row where somebody else opens the version', async () => {
+    const server = await startServer();
+    const table = createOrders(server, 1);
+    table.open({ version: 4, gtid: '7-1-9', columns: orderColumns });
+    expect(await readAll(server, { version: 4 }, 1)).toEqual(['v4 7-1-9']);
+    table.append(inserted({ id: 2 }));
+    table.alter(orderColumns);
+    table.append(inserted({ id: 3 }));
+    expect(await readAll(server, { version: 4 }, 4)).toEqual(['v4 7-1-9', '3#1', 'v5 0-1-4', '5#1']);
+  });
+
   it('answer NO-FILE for a pruned version and go on from a later one', async () => {
     const server = await startServer();
     const table = createOrders(server, 1);

@@ -2,6 +2,8 @@ import { type LocalMariadb, startMariadb } from '@afterimage/local-servers';
 import { type Connection, createConnection } from 'mariadb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 // @boundaries-ignore the harness that all tests share
+import { uniqueName } from '../../../test/harness/databases.js';
+// @boundaries-ignore the harness that all tests share
 import { mariadbMissing } from '../../../test/harness/mariadb.js';
 import {
   type ColumnKnowledge,
@@ -17,6 +19,9 @@ const integer = { kind: 'integer', isUnsigned: false, isZerofill: false } as con
 const text = { kind: 'text', ...utf8, isJson: false, isCompressed: false } as const;
 const binary = { kind: 'binary', isCompressed: false } as const;
 const float = { kind: 'float', precision: null, scale: null, isUnsigned: false } as const;
+
+const shop = uniqueName('my shop');
+const user = uniqueName('reader');
 
 /** What is declared, what the server calls it, what it is. */
 const types: readonly (readonly [declared: string, definition: string, type: ColumnType])[] = [
@@ -120,16 +125,17 @@ describe.skipIf(await mariadbMissing())('what MariaDB knows of a table', () => {
   let rich: TableKnowledge;
 
   beforeAll(async () => {
-    mariadb = await startMariadb({ env: { PATH: process.env['PATH'] } });
+    mariadb = await startMariadb();
     connection = await createConnection(parseMariadbUrl(mariadb.url));
-    await connection.query('CREATE DATABASE `my shop`');
-    await connection.query('USE `my shop`');
+    await connection.query(`CREATE DATABASE \`${shop}\` CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci`);
+    await connection.query(`USE \`${shop}\``);
     for (const statement of tables) await connection.query(statement);
-    const found = await readTableKnowledge(connection, 'my shop', 'rich');
+    const found = await readTableKnowledge(connection, shop, 'rich');
     if (found === null) throw new Error('the table is not found');
     rich = found;
   });
   afterAll(async () => {
+    await connection.query(`DROP DATABASE \`${shop}\``);
     await connection.end();
     await mariadb.stop();
   });
@@ -141,7 +147,7 @@ describe.skipIf(await mariadbMissing())('what MariaDB knows of a table', () => {
   it.each(types.map(([declared, definition, type], index) => ({ declared, definition, type, index })))(
     'has the exact type of a column declared $declared',
     async ({ definition, type, index }) => {
-      const knowledge = await readTableKnowledge(connection, 'my shop', 'every_type');
+      const knowledge = await readTableKnowledge(connection, shop, 'every_type');
       expect(knowledge?.columns[index]).toMatchObject({ name: `c${index}`, definition, type });
     },
   );
@@ -222,11 +228,11 @@ describe.skipIf(await mariadbMissing())('what MariaDB knows of a table', () => {
     ['second_key', { kind: 'unique', columns: ['c'] }],
     ['no_key', null],
   ])('finds what identifies a row of %s', async (table, key) => {
-    expect((await readTableKnowledge(connection, 'my shop', table))?.key).toEqual(key);
+    expect((await readTableKnowledge(connection, shop, table))?.key).toEqual(key);
   });
 
   it('is that of all tables of a database at once, without views', async () => {
-    const all = await readDatabaseKnowledge(connection, 'my shop');
+    const all = await readDatabaseKnowledge(connection, shop);
     expect(all.map(({ table }) => table)).toEqual([
       'documents',
       'every_type',
@@ -242,7 +248,7 @@ describe.skipIf(await mariadbMissing())('what MariaDB knows of a table', () => {
 
   it.each(['DEFAULT', `'ANSI_QUOTES'`])('tells JSON from other long text, under sql_mode %s', async (mode) => {
     await connection.query(`SET sql_mode = ${mode}`);
-    const documents = await readTableKnowledge(connection, 'my shop', 'documents');
+    const documents = await readTableKnowledge(connection, shop, 'documents');
     await connection.query('SET sql_mode = DEFAULT');
     const json = documents?.columns.filter(({ type }) => type.kind === 'text' && type.isJson);
     expect(json?.map(({ name }) => name)).toEqual(['do`c']);
@@ -253,36 +259,39 @@ describe.skipIf(await mariadbMissing())('what MariaDB knows of a table', () => {
   });
 
   it('is null for a table that is not there, and for a view', async () => {
-    expect(await readTableKnowledge(connection, 'my shop', 'gone')).toBeNull();
-    expect(await readTableKnowledge(connection, 'my shop', 'a_view')).toBeNull();
+    expect(await readTableKnowledge(connection, shop, 'gone')).toBeNull();
+    expect(await readTableKnowledge(connection, shop, 'a_view')).toBeNull();
     expect(await readDatabaseKnowledge(connection, 'gone')).toEqual([]);
   });
 
   describe('for a user that may only SELECT', () => {
     let reader: Connection;
     beforeAll(async () => {
-      await connection.query(`CREATE USER reader@'%' IDENTIFIED BY 'secret'`);
-      await connection.query('GRANT SELECT ON `my shop`.rich TO reader@"%"');
-      await connection.query('GRANT SELECT ON `my shop`.every_type TO reader@"%"');
+      await connection.query(`CREATE USER ${user} IDENTIFIED BY 'secret'`);
+      await connection.query(`GRANT SELECT ON \`${shop}\`.rich TO ${user}`);
+      await connection.query(`GRANT SELECT ON \`${shop}\`.every_type TO ${user}`);
       const url = new URL(mariadb.url);
-      url.username = 'reader';
+      url.username = user;
       url.password = 'secret';
       reader = await createConnection(parseMariadbUrl(url.href));
     });
-    afterAll(() => reader.end());
+    afterAll(async () => {
+      await reader.end();
+      await connection.query(`DROP USER ${user}`);
+    });
 
     it('is the same', async () => {
-      expect(await readTableKnowledge(reader, 'my shop', 'rich')).toEqual(rich);
-      const all = await readDatabaseKnowledge(reader, 'my shop');
+      expect(await readTableKnowledge(reader, shop, 'rich')).toEqual(rich);
+      const all = await readDatabaseKnowledge(reader, shop);
       expect(all).toEqual(
-        (await readDatabaseKnowledge(connection, 'my shop')).filter(
+        (await readDatabaseKnowledge(connection, shop)).filter(
           ({ table }) => table === 'rich' || table === 'every_type',
         ),
       );
     });
 
     it('is null for tables that it may not read', async () => {
-      expect(await readTableKnowledge(reader, 'my shop', 'no_key')).toBeNull();
+      expect(await readTableKnowledge(reader, shop, 'no_key')).toBeNull();
     });
   });
 });
