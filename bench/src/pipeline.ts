@@ -69,6 +69,7 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
   let reader: App | undefined;
   let writers: App[] = [];
   const delayed = await startDelayed(url, options.writerDelayMs ?? 0);
+  const queuePrefix = `bench_${process.pid}_${Date.now()}`;
   const writerConfigPath = join(folder, 'writer.yaml');
   const addWriter = async () => {
     const writer = startApp('writer', writerConfigPath, profileDir);
@@ -90,9 +91,9 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
   };
   try {
     const { address } = await source.hear('listening');
-    await writeFile(configPath, JSON.stringify(makeConfig(options, url, address)));
+    await writeFile(configPath, JSON.stringify(makeConfig(options, { url, queuePrefix }, address)));
     const writerUrl = options.writerDelayMs === undefined ? url : delayed.url;
-    await writeFile(writerConfigPath, JSON.stringify(makeConfig(options, writerUrl, address)));
+    await writeFile(writerConfigPath, JSON.stringify(makeConfig(options, { url: writerUrl, queuePrefix }, address)));
     reader = startApp('reader', configPath, profileDir);
     await source.hear('connected');
     await Promise.all(Array.from({ length: options.writers }, () => addWriter()));
@@ -124,7 +125,7 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
 
 function makeConfig(
   { servers, backend, plan, reader, partitions = 1 }: PipelineOptions,
-  url: string,
+  { url, queuePrefix }: { url: string; queuePrefix: string },
   address: object,
 ): object {
   if (backend === 'redis' && servers.redisUrl === null) throw new Error('no redis-server on the PATH');
@@ -133,7 +134,7 @@ function makeConfig(
     queue: {
       backend,
       ...(backend === 'redis' ? { url: servers.redisUrl } : {}),
-      prefix: `bench_${process.pid}_${Date.now()}`,
+      prefix: queuePrefix,
     },
     sources: {
       bench: {
