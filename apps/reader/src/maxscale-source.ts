@@ -85,7 +85,7 @@ class MaxScaleFeed {
     for (;;) {
       const before = this.#state;
       const next = messages.next();
-      const got = await this.#awaitMessages(next);
+      const got = await this.#awaitMessages(next, connection);
       if (got === silence) {
         next.catch(() => undefined);
         return false;
@@ -101,13 +101,16 @@ class MaxScaleFeed {
     }
   }
 
-  /** Silence while streaming ends the feed; while resuming it is the planner's business. */
+  /** Silence while streaming ends the feed; while resuming it is the planner's business. A slow line is not silence. */
   async #awaitMessages(
     next: Promise<IteratorResult<CdcMessage[], void>>,
+    connection: CdcConnection,
   ): Promise<IteratorResult<CdcMessage[], void> | typeof silence> {
     for (;;) {
       const streaming = this.#state.kind === 'streaming';
+      const received = connection.bytesReceived;
       const got = await nextWithin(next, streaming ? this.#options.idleCheckMs : this.#options.resumeMs);
+      if (got === silence && connection.bytesReceived > received) continue;
       if (got !== silence || streaming) return got;
       const before = this.#state;
       this.#advance('silence');
