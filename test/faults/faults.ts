@@ -3,6 +3,8 @@ import type { FakeMaxScale, FaultOptions } from '@afterimage/cdc-protocol/testin
 import type { Batch } from '@afterimage/change-events';
 import type { Pool } from 'pg';
 import type { Dice } from './dice.js';
+import type { Network } from './network.js';
+import { networkFaults } from './network-faults.js';
 import { type Pipeline, roles } from './pipeline.js';
 import type { QueueStore } from './queue-store.js';
 import type { RestartablePostgres, RestartableRedis } from './restartable-servers.js';
@@ -13,6 +15,7 @@ export interface Victims {
   readonly model: SourceModel;
   readonly server: FakeMaxScale;
   readonly pipeline: Pipeline;
+  readonly network: Network;
   readonly store: QueueStore;
   readonly pool: Pool;
   readonly postgres: RestartablePostgres;
@@ -23,7 +26,7 @@ export interface Victims {
 }
 
 /** Strikes; resolves when the fault is over. Returns what it did, for the list of a run that failed. */
-type Fault = (victims: Victims) => Promise<string>;
+export type Fault = (victims: Victims) => Promise<string>;
 
 async function killProcess({ pipeline, dice }: Victims): Promise<string> {
   const role = dice.pick(roles);
@@ -208,6 +211,8 @@ const everywhere: readonly Fault[] = [
   disturbSource,
   repeatEvents,
   rotateFiles,
+  ...networkFaults,
+  ...networkFaults,
 ];
 
 /** A random fault that this run can have. Its promise rejects only when striking failed. */

@@ -5,7 +5,9 @@ import { type FakeMaxScale, startFakeMaxScale } from '@afterimage/cdc-protocol/t
 import { listStreamRecords, migrate } from '@afterimage/replica';
 import { Dice } from './dice.js';
 import { type Victims, strike } from './faults.js';
+import { Network } from './network.js';
 import { Pipeline } from './pipeline.js';
+import { type RunConfig, portOf, throughNetwork } from './run-config.js';
 import { QueueStore } from './queue-store.js';
 import type { RestartablePostgres, RestartableRedis } from './restartable-servers.js';
 import { SourceModel, tableSettings } from './source-model.js';
@@ -69,13 +71,20 @@ class SeedRun {
     this.#closing.push(() => server.close());
     const model = new SourceModel(server, this.#dice.fork());
     const postgresUrl = databaseUrl(postgres.adminUrl, this.#name);
-    this.#config = this.#configure(server, postgresUrl);
+    const network = await Network.start({
+      postgres: portOf(postgresUrl),
+      redis: redis === null ? null : portOf(redis.url),
+      maxscale: server.port,
+    });
+    this.#closing.push(async () => network.close());
+    const config = this.#configure(server, postgresUrl);
+    this.#config = config;
     for (let i = 0; i < 15; i += 1) model.commit();
-    const pipeline = await Pipeline.start(this.#config);
+    const pipeline = await Pipeline.start((role) => throughNetwork(config, network, role));
     this.#closing.push(() => pipeline.close());
     const store = new QueueStore({ pool, postgresUrl, redisUrl: redis?.url ?? null, prefix: this.#name });
     const dice = this.#dice.fork();
-    this.#victims = { model, server, pipeline, store, pool, postgres, redis, dice, remembered: [] };
+    this.#victims = { model, server, pipeline, network, store, pool, postgres, redis, dice, remembered: [] };
   }
 
   async #createDatabase(postgres: RestartablePostgres): Promise<Pool> {
@@ -93,7 +102,7 @@ class SeedRun {
     return pool;
   }
 
-  #configure(server: FakeMaxScale, url: string): unknown {
+  #configure(server: FakeMaxScale, url: string): RunConfig {
     const { redis } = this.#options;
     return {
       postgres: { url },

@@ -16,7 +16,6 @@ export interface LaneOptions {
   readonly onCut: () => void;
 }
 
-/** Below this speed bytes go one by one, above in slices. */
 const slicesPerSecond = 20;
 const heldBytes = 256 * 1024;
 
@@ -28,6 +27,8 @@ export class Lane {
   #heldBytes = 0;
   #pumping = false;
   #swallowed = false;
+  /** The tap dropped something: nothing more goes on, but the end does. */
+  #dropped = false;
   #ending = false;
   #left = Number.POSITIVE_INFINITY;
 
@@ -70,9 +71,9 @@ export class Lane {
   }
 
   #take(chunk: Buffer): void {
-    if (this.#swallowed) return;
-    if (this.#options.tap?.(chunk) === 'drop') return this.swallow();
-    this.push(chunk);
+    if (this.#swallowed || this.#dropped) return;
+    if (this.#options.tap?.(chunk) === 'drop') this.#dropped = true;
+    else this.push(chunk);
   }
 
   #finish(): void {
