@@ -9,13 +9,15 @@ Usage: npm run test:faults -- [options]
   --first N      the first seed (default: another one each time)
   --seed N       this seed only: what a failing run printed
   --backend B    redis or postgres only
+  --points       kill reader and writers before and after each durable step, instead of faults at random
 TEXT
 }
 
-seeds='' first='' minutes='' backend=''
+seeds='' first='' minutes='' backend='' points=''
 while [ $# -gt 0 ]; do
   case "$1" in
     --help) usage; exit 0 ;;
+    --points) points=1; shift; continue ;;
     --seeds | --minutes | --first | --seed)
       case "${2:-}" in '' | *[!0-9]*) echo "$1 takes a number" >&2; usage >&2; exit 2 ;; esac ;;
     --backend)
@@ -37,4 +39,5 @@ export AFTERIMAGE_FAULTS_COUNT="${seeds:-20}"
 export AFTERIMAGE_FAULTS_FIRST="${first:-$(date +%s)}"
 if [ -n "$minutes" ]; then export AFTERIMAGE_FAULTS_MINUTES="$minutes"; fi
 if [ -n "$backend" ]; then export AFTERIMAGE_FAULTS_BACKEND="$backend"; fi
+if [ -n "$points" ]; then export AFTERIMAGE_FAULTS_POINTS=1; fi
 cd "$(dirname "$0")/../.." && exec npx vitest run test/faults --disable-console-intercept

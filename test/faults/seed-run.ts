@@ -8,9 +8,11 @@ import { type Victims, strike } from './faults.js';
 import { Network } from './network.js';
 import { Pipeline } from './pipeline.js';
 import { type RunConfig, portOf, throughNetwork } from './run-config.js';
+import type { Point } from './points.js';
 import { QueueStore } from './queue-store.js';
 import type { RestartablePostgres, RestartableRedis } from './restartable-servers.js';
 import { SourceModel, tableSettings } from './source-model.js';
+import { visitPoints } from './visits.js';
 import { findDifferences, findTroubledStreams } from './verification.js';
 
 /** How long the pipeline may take to catch up when all faults are over; a failure waits this long, nothing else does. */
@@ -24,6 +26,8 @@ export interface SeedOptions {
   readonly postgres: RestartablePostgres;
   /** Null: the queue is in PostgreSQL. */
   readonly redis: RestartableRedis | null;
+  /** A kill at each of these points, instead of several faults at random. */
+  readonly points?: readonly Point[];
 }
 
 /** What became of a seed: an empty list of differences when all is well. */
@@ -129,10 +133,16 @@ class SeedRun {
   }
 
   async run(): Promise<SeedReport> {
-    const { model, dice, pool } = this.#running;
-    const differences: string[] = [];
     if (!(await this.#waitFor(async () => (await this.#applied()) > 0))) return this.#report(['nothing was applied']);
     this.#endPhase('running');
+    const { points } = this.#options;
+    const missed = points !== undefined ? await this.#visitPoints(points) : await this.#strikeAtRandom();
+    this.#endPhase('healed');
+    return this.#report([...missed, ...(await this.#compare())]);
+  }
+
+  async #strikeAtRandom(): Promise<string[]> {
+    const { dice } = this.#running;
     const healing: Promise<void>[] = [];
     for (let round = dice.between(3, 7); round > 0; round -= 1) {
       await this.#work();
@@ -143,7 +153,25 @@ class SeedRun {
     }
     await this.#work();
     await Promise.all(healing);
-    this.#endPhase('healed');
+    return [];
+  }
+
+  /** Returns the points that no process came to. */
+  async #visitPoints(points: readonly Point[]): Promise<string[]> {
+    const { model, dice } = this.#running;
+    const visits = await visitPoints(this.#running, points, async () => {
+      model.commit();
+      if (dice.chance(0.25)) model.alter();
+      await sleep(150);
+    });
+    this.#faults.push(...visits.map(({ point, role, afterMs }) => `${role} at "${point}" after ${String(afterMs)} ms`));
+    return visits.filter(({ afterMs }) => afterMs === null).map(({ point }) => `never reached: ${point}`);
+  }
+
+  /** Waits until all is applied and at rest; returns what differs then. */
+  async #compare(): Promise<string[]> {
+    const { model, dice, pool } = this.#running;
+    const differences: string[] = [];
     if (!(await this.#waitFor(async () => (await this.#applied()) >= model.events))) {
       differences.push(`${await this.#applied().catch(String)} of ${model.events} events applied`);
     } else {
@@ -155,7 +183,7 @@ class SeedRun {
     const compared = findDifferences({ pool, model, config: this.#config, dice });
     differences.push(...(await compared.catch((error: unknown) => [`cannot compare: ${String(error)}`])));
     this.#endPhase('compared');
-    return this.#report(differences);
+    return differences;
   }
 
   /** Seconds. */
