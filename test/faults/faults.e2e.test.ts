@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Point, points } from './points.js';
-import { RestartablePostgres, RestartableRedis, findRedisProgram } from './restartable-servers.js';
+import { RestartablePostgres } from './restartable-postgres.js';
+import { RestartableRedis, findRedisProgram } from './restartable-redis.js';
 import { type SeedReport, runSeed } from './seed-run.js';
 
 /**

@@ -7,7 +7,9 @@ import type { Network } from './network.js';
 import { networkFaults } from './network-faults.js';
 import { type Pipeline, roles } from './pipeline.js';
 import type { QueueStore } from './queue-store.js';
-import type { RestartablePostgres, RestartableRedis } from './restartable-servers.js';
+import type { RestartablePostgres } from './restartable-postgres.js';
+import type { RestartableRedis } from './restartable-redis.js';
+import { diskFaults, postgresFaults, redisFaults } from './server-faults.js';
 import type { SourceModel } from './source-model.js';
 
 /** What faults strike. */
@@ -21,6 +23,8 @@ export interface Victims {
   readonly postgres: RestartablePostgres;
   readonly redis: RestartableRedis | null;
   readonly dice: Dice;
+  readonly config: unknown;
+  readonly database: string;
   /** Batches that were seen in the queue, to come again later. */
   readonly remembered: Batch[];
 }
@@ -213,10 +217,19 @@ const everywhere: readonly Fault[] = [
   rotateFiles,
   ...networkFaults,
   ...networkFaults,
+  ...postgresFaults,
 ];
+
+/** The name of a function, to look closer at one fault. */
+const onlyFault = process.env['AFTERIMAGE_FAULTS_ONLY'];
 
 /** A random fault that this run can have. Its promise rejects only when striking failed. */
 export function strike(victims: Victims): Promise<string> {
-  const possible = victims.redis === null ? everywhere : [...everywhere, restartRedis, restartRedis];
-  return victims.dice.pick(possible)(victims);
+  const possible = [
+    ...everywhere,
+    ...(victims.redis === null ? [] : [restartRedis, restartRedis, ...redisFaults]),
+    ...(victims.postgres.hasOwnDisk ? diskFaults : []),
+  ];
+  const wanted = possible.filter(({ name }) => onlyFault === undefined || name === onlyFault);
+  return victims.dice.pick(wanted)(victims);
 }

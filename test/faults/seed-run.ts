@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, Pool, escapeIdentifier } from 'pg';
+import { Pool, escapeIdentifier } from 'pg';
 import { type FakeMaxScale, startFakeMaxScale } from '@afterimage/cdc-protocol/testing';
 import { listStreamRecords, migrate } from '@afterimage/replica';
+import { databaseUrl, runAdmin } from './databases.js';
 import { Dice } from './dice.js';
 import { type Victims, strike } from './faults.js';
 import { Network } from './network.js';
@@ -10,7 +11,8 @@ import { Pipeline } from './pipeline.js';
 import { type RunConfig, portOf, throughNetwork } from './run-config.js';
 import type { Point } from './points.js';
 import { QueueStore } from './queue-store.js';
-import type { RestartablePostgres, RestartableRedis } from './restartable-servers.js';
+import type { RestartablePostgres } from './restartable-postgres.js';
+import type { RestartableRedis } from './restartable-redis.js';
 import { SourceModel, tableSettings } from './source-model.js';
 import { visitPoints } from './visits.js';
 import { findDifferences, findTroubledStreams } from './verification.js';
@@ -88,12 +90,28 @@ class SeedRun {
     this.#closing.push(() => pipeline.close());
     const store = new QueueStore({ pool, postgresUrl, redisUrl: redis?.url ?? null, prefix: this.#name });
     const dice = this.#dice.fork();
-    this.#victims = { model, server, pipeline, network, store, pool, postgres, redis, dice, remembered: [] };
+    this.#victims = {
+      model,
+      server,
+      pipeline,
+      network,
+      store,
+      pool,
+      postgres,
+      redis,
+      dice,
+      config,
+      database: this.#name,
+      remembered: [],
+    };
   }
 
   async #createDatabase(postgres: RestartablePostgres): Promise<Pool> {
     const { adminUrl } = postgres;
-    await runAdmin(adminUrl, `CREATE DATABASE ${escapeIdentifier(this.#name)}`);
+    await runAdmin(
+      adminUrl,
+      `CREATE DATABASE ${escapeIdentifier(this.#name)}${postgres.hasOwnDisk ? ' TABLESPACE small' : ''}`,
+    );
     const connectionString = databaseUrl(adminUrl, this.#name);
     await migrate(connectionString);
     const pool = new Pool({ connectionString, max: 3, options: '-c datestyle=ISO -c timezone=UTC' });
@@ -265,21 +283,5 @@ class SeedRun {
   async close(): Promise<void> {
     for (const close of this.#closing.toReversed()) await close();
     this.#closing = [];
-  }
-}
-
-function databaseUrl(adminUrl: string, database: string): string {
-  const url = new URL(adminUrl);
-  url.pathname = `/${database}`;
-  return url.href;
-}
-
-async function runAdmin(adminUrl: string, statement: string): Promise<void> {
-  const client = new Client({ connectionString: adminUrl });
-  await client.connect();
-  try {
-    await client.query(statement);
-  } finally {
-    await client.end();
   }
 }
