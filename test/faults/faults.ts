@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FakeMaxScale, FaultOptions } from '@afterimage/cdc-protocol/testing';
+import type { FakeMaxScale } from '@afterimage/cdc-protocol/testing';
 import type { Batch } from '@afterimage/change-events';
 import type { Pool } from 'pg';
 import type { Dice } from './dice.js';
@@ -9,6 +9,7 @@ import { type Pipeline, roles } from './pipeline.js';
 import type { QueueStore } from './queue-store.js';
 import type { RestartablePostgres } from './restartable-postgres.js';
 import type { RestartableRedis } from './restartable-redis.js';
+import { sourceFaults } from './source-faults.js';
 import { diskFaults, postgresFaults, redisFaults } from './server-faults.js';
 import type { SourceModel } from './source-model.js';
 
@@ -139,63 +140,6 @@ async function reorderJobs({ store, dice, remembered }: Victims): Promise<string
   return `${batches.length} jobs in another order`;
 }
 
-async function cutSource({ server, dice }: Victims): Promise<string> {
-  const how = dice.pick(['close', 'reset'] as const);
-  server.disconnectAll(how);
-  return `MaxScale connections: ${how}`;
-}
-
-async function stopSource({ server, dice }: Victims): Promise<string> {
-  const pauseMs = dice.between(100, 1_500);
-  server.refuse();
-  server.disconnectAll('close');
-  await sleep(pauseMs);
-  await server.accept();
-  return `MaxScale away for ${pauseMs} ms`;
-}
-
-const striking: readonly FaultOptions[] = [
-  { at: 'mid-row', action: { kind: 'drop' } },
-  { at: 'mid-row', action: { kind: 'reset' } },
-  { at: 'mid-row', action: { kind: 'garbage' } },
-  { at: 'mid-row', action: { kind: 'stall' } },
-  { at: 'mid-row', action: { kind: 'delay', ms: 300 } },
-  { at: 'after-row', action: { kind: 'garbage' } },
-  { at: 'after-row', action: { kind: 'garbage', bytes: Buffer.from('ERR: Unknown command\n\0') } },
-  { at: 'after-row', action: { kind: 'garbage', bytes: Buffer.from('{"namespace": "torn\n') } },
-  { at: 'after-row', action: { kind: 'stall' } },
-  { at: 'after-accept', action: { kind: 'stall' } },
-  { at: 'after-auth', action: { kind: 'reset' } },
-  { at: 'after-register', action: { kind: 'drop' } },
-  { at: 'after-request', action: { kind: 'stall' } },
-  { at: 'after-request', action: { kind: 'garbage', bytes: Buffer.from('HTTP/1.1 400 Bad Request\n') } },
-  { at: 'after-schema', action: { kind: 'drop' } },
-];
-
-/** A fault on the wire, with a reconnection so that those of the handshake have something to strike. */
-async function disturbSource({ server, dice }: Victims): Promise<string> {
-  const options = dice.pick(striking);
-  const occurrence = options.at === 'mid-row' || options.at === 'after-row' ? dice.between(1, 30) : 1;
-  const connections = dice.between(1, 4);
-  const fault = server.inject({ ...options, occurrence, connections });
-  server.disconnectAll('close');
-  const lastingMs = dice.pick([500, 1_500, 2_500]);
-  await sleep(lastingMs);
-  fault.release();
-  const point = typeof options.at === 'string' ? options.at : 'bytes';
-  return `MaxScale: ${options.action.kind} ${point} (${occurrence}) on ${connections} connections, for ${lastingMs} ms`;
-}
-
-async function repeatEvents({ model }: Victims): Promise<string> {
-  model.repeat();
-  return 'a table sends its last transactions again';
-}
-
-async function rotateFiles({ model }: Victims): Promise<string> {
-  model.rotate();
-  return 'MaxScale rotates its files';
-}
-
 const everywhere: readonly Fault[] = [
   killProcess,
   killProcess,
@@ -209,12 +153,7 @@ const everywhere: readonly Fault[] = [
   loseJobs,
   repeatJobs,
   reorderJobs,
-  cutSource,
-  stopSource,
-  disturbSource,
-  disturbSource,
-  repeatEvents,
-  rotateFiles,
+  ...sourceFaults,
   ...networkFaults,
   ...networkFaults,
   ...postgresFaults,

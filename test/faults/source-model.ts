@@ -192,6 +192,11 @@ export class SourceModel {
     for (const table of this.tables) table.scripted.rotate();
   }
 
+  /** As another MaxScale of the same source has them, whose files have other numbers. End all connections after it. */
+  renumber(): void {
+    for (const table of this.tables) table.scripted.renumber(this.#dice.between(1, 5));
+  }
+
   /**
    * A schema change and a transaction after it: of two changes without a row between them the stream shows only the
    * sum, in which a column that was dropped and added anew seems to have stayed.
