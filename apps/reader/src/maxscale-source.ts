@@ -169,17 +169,27 @@ class MaxScaleFeed {
   #judge(row: RowEvent): Verdict | 'foreign' {
     const searching = this.#state.kind !== 'streaming';
     const verdict = this.#tracker.judge(row, searching);
-    if (verdict !== 'covered') this.#resets.accept(row.timestamp);
-    else if (this.#resets.isFromAnotherHistory(row.timestamp)) {
+    const isForeign = verdict === 'anchor' ? searching && this.#isNamesake(row) : this.#isLate(verdict, row);
+    if (isForeign) {
       const { domain, serverId, sequence, eventNumber } = row;
       this.#failure = new FeedError(
         'SOURCE_RESET',
-        `event ${domain}-${serverId}-${sequence}:${eventNumber} lies before the position, but is younger than all that was applied`,
+        `event ${domain}-${serverId}-${sequence}:${eventNumber} does not lie beyond the position, but is younger than all that was applied`,
       );
       return 'foreign';
     }
+    if (verdict !== 'covered') this.#resets.accept(row.timestamp);
     if (searching) this.#advance(verdict);
     return verdict;
+  }
+
+  /** A new history that has come as far as the old one has an event of the same name, but not one as old. */
+  #isNamesake({ timestamp }: RowEvent): boolean {
+    return timestamp > (this.#request.after?.sourceTime ?? Number.POSITIVE_INFINITY);
+  }
+
+  #isLate(verdict: Verdict, { timestamp }: RowEvent): boolean {
+    return verdict === 'covered' && this.#resets.isFromAnotherHistory(timestamp);
   }
 
   #deliver(row: RowEvent, schema: StreamSchema, changes: Change[]): void {
