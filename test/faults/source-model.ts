@@ -69,10 +69,10 @@ const tablePlans: readonly { name: string; key: readonly string[] | null; column
 export function tableSettings(): Record<string, unknown> {
   const columns = Object.fromEntries(
     kindNames.flatMap((kind) => {
-      const type = columnKinds[kind].configured;
-      return type === undefined
-        ? []
-        : Array.from({ length: namesPerKind }, (_, n) => [columnName(kind, n), { type }] as const);
+      const { configured: type, charset } = columnKinds[kind];
+      const settings = { ...(type && { type }), ...(charset && { charset }) };
+      if (Object.keys(settings).length === 0) return [];
+      return Array.from({ length: namesPerKind }, (_, n) => [columnName(kind, n), settings] as const);
     }),
   );
   return Object.fromEntries(
