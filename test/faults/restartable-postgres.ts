@@ -10,6 +10,7 @@ import { copyCluster, waitUntilSynchronous } from './standby.js';
 
 const startDeadlineMs = 60_000;
 const retryMs = 100;
+const forgottenMs = 700;
 const settings = {
   fsync: 'on',
   max_connections: 200,
@@ -38,6 +39,7 @@ export class RestartablePostgres {
   #running: LocalPostgres | undefined;
   #changes: Promise<void> = Promise.resolve();
   #count = 1;
+  #isForgetting = false;
 
   private constructor(folder: string, front: FaultProxy, cluster: Cluster) {
     this.#folder = folder;
@@ -100,11 +102,20 @@ export class RestartablePostgres {
     });
   }
 
-  /** Makes a standby, waits until commits wait for it, kills the primary and promotes the standby after a pause. */
-  failOver(pauseMs: number): Promise<void> {
+  /** Whether some commits may be lost soon. */
+  get isForgetting(): boolean {
+    return this.#isForgetting;
+  }
+
+  /**
+   * Makes a standby, waits until commits wait for it, kills the primary and promotes the standby after a pause. A `late`
+   * standby lacks what was committed in the last moments.
+   */
+  failOver(pauseMs: number, standbyIs: 'complete' | 'late'): Promise<void> {
     return this.#change(async () => {
       const { next, standby } = await this.#follow();
       const former = this.#cluster;
+      if (standbyIs === 'late') await this.#leaveBehind(standby);
       await this.#kill();
       await sleep(pauseMs);
       this.#cluster = next;
@@ -112,9 +123,20 @@ export class RestartablePostgres {
       await runAdmin(standby.adminUrl, 'SELECT pg_promote(true, 30)');
       this.#front.targetPort = next.port;
       this.#front.cut();
+      this.#isForgetting = false;
       await rm(former.data, { recursive: true, force: true });
       await former.disk?.remove();
     });
+  }
+
+  /** The primary goes on without it. */
+  async #leaveBehind(standby: LocalPostgres): Promise<void> {
+    this.#isForgetting = true;
+    await runAdmin(standby.adminUrl, `ALTER SYSTEM SET primary_conninfo = ''`);
+    await runAdmin(standby.adminUrl, 'SELECT pg_reload_conf()');
+    await runAdmin(this.#directUrl, 'ALTER SYSTEM RESET synchronous_standby_names');
+    await runAdmin(this.#directUrl, 'SELECT pg_reload_conf()');
+    await sleep(forgottenMs);
   }
 
   /** A standby without which nothing is committed any more. */

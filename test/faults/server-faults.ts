@@ -96,8 +96,9 @@ async function fillDisk({ postgres, dice }: Victims): Promise<string> {
 
 async function failOver({ postgres, dice }: Victims): Promise<string> {
   const lastingMs = dice.pick([0, 600]);
-  await postgres.failOver(lastingMs);
-  return `PostgreSQL killed; its synchronous standby promoted after ${lastingMs} ms`;
+  const standbyIs = dice.pick(['complete', 'complete', 'late'] as const);
+  await postgres.failOver(lastingMs, standbyIs);
+  return `PostgreSQL killed; a ${standbyIs} standby promoted after ${lastingMs} ms`;
 }
 
 export const postgresFaults: readonly Fault[] = [

@@ -55,7 +55,7 @@ async function repeatEvents({ model }: Victims): Promise<string> {
 }
 
 /** Only what a stream has applied may go: what is gone before it was read is lost. */
-async function pruneFiles({ model, pool }: Victims): Promise<string> {
+async function pruneFiles({ model, pool, postgres }: Victims): Promise<string> {
   const left = new Set(model.tables);
   for (const until = Date.now() + 4_000; left.size > 0 && Date.now() < until; await sleep(100)) {
     for (const table of left) {
@@ -65,7 +65,8 @@ async function pruneFiles({ model, pool }: Victims): Promise<string> {
          WHERE s.table_name = $1 AND o.ordinal >= $2`,
         [table.name, count],
       );
-      if (rowCount !== 1 || table.events.length !== count) continue;
+      // What PostgreSQL forgets must still be there.
+      if (rowCount !== 1 || table.events.length !== count || postgres.isForgetting) continue;
       table.scripted.pruneFormer();
       left.delete(table);
     }
