@@ -48,6 +48,13 @@ function describeSuccess(seed: number, backend: string, { faults, events, phases
   return `${backend} seed ${seed}: ${events} events equal; ${phases.join(', ')} s\n${faults.map((fault) => `    ${fault}\n`).join('')}`;
 }
 
+function tally(kinds: readonly string[]): string {
+  return [...new Set(kinds)]
+    .toSorted()
+    .map((kind) => `${kind} ${kinds.filter((other) => other === kind).length}`)
+    .join(', ');
+}
+
 describe.each(['redis', 'postgres'] as const)('with the queue on %s', (backend) => {
   const left = settings.backend !== undefined && settings.backend !== backend;
   const skipped = left || (backend === 'redis' && redisProgram === null);
@@ -69,12 +76,15 @@ describe.each(['redis', 'postgres'] as const)('with the queue on %s', (backend) 
     'after any faults mirror, history and as-of equal the source, and every stream is well',
     async () => {
       const failures: string[] = [];
+      const kinds: string[] = [];
       for (const seed of seedsOf(backend)) {
         const report = await runSeed({ seed, postgres, redis });
+        kinds.push(...report.kinds);
         const failure = report.differences.length > 0 ? describeFailure(seed, backend, report) : null;
         if (failure !== null) failures.push(failure);
         if (settings.isLong) process.stdout.write(`${failure ?? describeSuccess(seed, backend, report)}\n`);
       }
+      if (settings.isLong) process.stdout.write(`${backend}: ${kinds.length} faults: ${tally(kinds)}\n`);
       expect(failures.join('\n\n')).toBe('');
     },
     settings.isLong ? 2 ** 31 - 1 : 300_000,

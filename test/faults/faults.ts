@@ -163,12 +163,11 @@ const everywhere: readonly Fault[] = [
 const onlyFault = process.env['AFTERIMAGE_FAULTS_ONLY'];
 
 /** A random fault that this run can have. Its promise rejects only when striking failed. */
-export function strike(victims: Victims): Promise<string> {
+export function chooseFault({ redis, postgres, dice }: Victims): Fault {
   const possible = [
     ...everywhere,
-    ...(victims.redis === null ? [] : [restartRedis, restartRedis, ...redisFaults]),
-    ...(victims.postgres.hasOwnDisk ? diskFaults : []),
+    ...(redis === null ? [] : [restartRedis, restartRedis, ...redisFaults]),
+    ...(postgres.hasOwnDisk ? diskFaults : []),
   ];
-  const wanted = possible.filter(({ name }) => onlyFault === undefined || name === onlyFault);
-  return victims.dice.pick(wanted)(victims);
+  return dice.pick(possible.filter(({ name }) => onlyFault === undefined || name === onlyFault));
 }

@@ -6,7 +6,7 @@ import { watchRedis } from './redis-watch.js';
 
 export type Service = 'postgres' | 'redis' | 'maxscale';
 
-export const everyRole: readonly Role[] = ['reader', 'reader-2', 'writer-1', 'writer-2'];
+const everyRole: readonly Role[] = ['reader', 'reader-2', 'writer-1', 'writer-2'];
 
 /** What lies between each process and each server: a proxy of its own. */
 export class Network {

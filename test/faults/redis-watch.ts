@@ -8,9 +8,9 @@ import type { OnStep } from './postgres-watch.js';
 const scriptNames: ReadonlyMap<string, string> = loadScriptNames();
 
 function loadScriptNames(): Map<string, string> {
-  const require = createRequire(import.meta.url);
-  const folder = dirname(require.resolve('bullmq'));
-  const scripts = require(join(folder, 'scripts', 'index.js')) as Record<string, { name: string; content: string }>;
+  const fromQueue = createRequire(new URL('../../packages/queue/package.json', import.meta.url));
+  const folder = dirname(fromQueue.resolve('bullmq'));
+  const scripts = fromQueue(join(folder, 'scripts', 'index.js')) as Record<string, { name: string; content: string }>;
   return new Map(
     Object.values(scripts).map(({ name, content }) => [createHash('sha1').update(content).digest('hex'), name]),
   );

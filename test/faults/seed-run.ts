@@ -5,7 +5,7 @@ import { type FakeMaxScale, startFakeMaxScale } from '@afterimage/cdc-protocol/t
 import { listStreamRecords, migrate } from '@afterimage/replica';
 import { databaseUrl, runAdmin } from './databases.js';
 import { Dice } from './dice.js';
-import { type Victims, strike } from './faults.js';
+import { type Victims, chooseFault } from './faults.js';
 import { Network } from './network.js';
 import { Pipeline } from './pipeline.js';
 import { type RunConfig, portOf, throughNetwork } from './run-config.js';
@@ -36,6 +36,8 @@ export interface SeedOptions {
 export interface SeedReport {
   readonly differences: readonly string[];
   readonly faults: readonly string[];
+  /** Names of the faults. */
+  readonly kinds: readonly string[];
   readonly events: number;
   /** What took how long: phase and seconds since the start. */
   readonly phases: readonly string[];
@@ -59,6 +61,7 @@ class SeedRun {
   readonly #startedAt = Date.now();
   readonly #phases: string[] = [];
   readonly #faults: string[] = [];
+  readonly #kinds: string[] = [];
   #closing: (() => Promise<unknown>)[] = [];
   #config: unknown;
   #victims: Victims | undefined;
@@ -235,7 +238,9 @@ class SeedRun {
     const place = this.#faults.push(`${at} s: …`) - 1;
     // Faults overlap: dice of its own for each keep what one throws from the others.
     const victims = { ...this.#running, dice: this.#running.dice.fork() };
-    const struck = strike(victims).catch((error: unknown) => `could not strike: ${String(error)}`);
+    const fault = chooseFault(victims);
+    this.#kinds.push(fault.name);
+    const struck = fault(victims).catch((error: unknown) => `could not strike: ${String(error)}`);
     const late = sleep(longestFaultMs, 'a fault that does not end', { ref: false });
     this.#faults[place] = `${at} s: ${await Promise.race([struck, late])}`;
   }
@@ -275,6 +280,7 @@ class SeedRun {
     return {
       differences: all.length === 0 ? [] : [...all, pipeline.output],
       faults: this.#faults,
+      kinds: this.#kinds,
       events: model.events,
       phases: this.#phases,
     };

@@ -26,6 +26,7 @@ const striking: readonly FaultOptions[] = [
   { at: 'after-row', action: { kind: 'garbage' } },
   { at: 'after-row', action: { kind: 'garbage', bytes: Buffer.from('ERR: Unknown command\n\0') } },
   { at: 'after-row', action: { kind: 'garbage', bytes: Buffer.from('{"namespace": "torn\n') } },
+  { at: 'after-row', action: { kind: 'garbage', bytes: Buffer.from('ERR fatal error: MAXAVRO_ERR_IO\n') } },
   { at: 'after-row', action: { kind: 'stall' } },
   { at: 'after-accept', action: { kind: 'stall' } },
   { at: 'after-auth', action: { kind: 'reset' } },
