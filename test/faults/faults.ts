@@ -4,6 +4,7 @@ import type { Batch } from '@afterimage/change-events';
 import type { Pool } from 'pg';
 import type { Dice } from './dice.js';
 import type { Network } from './network.js';
+import { type RunConfig, throughNetwork } from './run-config.js';
 import { networkFaults } from './network-faults.js';
 import { type Pipeline, roles } from './pipeline.js';
 import type { QueueStore } from './queue-store.js';
@@ -11,7 +12,7 @@ import type { RestartablePostgres } from './restartable-postgres.js';
 import type { RestartableRedis } from './restartable-redis.js';
 import { sourceFaults } from './source-faults.js';
 import { diskFaults, postgresFaults, redisFaults } from './server-faults.js';
-import type { SourceModel } from './source-model.js';
+import { type SourceModel, tableSettings } from './source-model.js';
 
 /** What faults strike. */
 export interface Victims {
@@ -24,7 +25,7 @@ export interface Victims {
   readonly postgres: RestartablePostgres;
   readonly redis: RestartableRedis | null;
   readonly dice: Dice;
-  readonly config: unknown;
+  readonly config: RunConfig;
   readonly database: string;
   /** Batches that were seen in the queue, to come again later. */
   readonly remembered: Batch[];
@@ -140,6 +141,20 @@ async function reorderJobs({ store, dice, remembered }: Victims): Promise<string
   return `${batches.length} jobs in another order`;
 }
 
+/** Another number of partitions for each table with a key, while batches of the old one are on their way. */
+async function changePartitions({ pipeline, network, config, dice }: Victims): Promise<string> {
+  const { main } = config.sources;
+  const changed = { ...config, sources: { main: { ...main, tables: tableSettings(dice) } } };
+  await pipeline.configure((role) => throughNetwork(changed, network, role));
+  const how = dice.pick(['kill', 'stop'] as const);
+  const restarted: readonly (typeof roles)[number][] = dice.chance(0.5) ? ['reader'] : dice.shuffle(roles);
+  for (const role of restarted) {
+    await pipeline[how](role);
+    pipeline.launch(role);
+  }
+  return `other numbers of partitions; ${how}: ${restarted.join(', ')}`;
+}
+
 const everywhere: readonly Fault[] = [
   killProcess,
   killProcess,
@@ -153,6 +168,8 @@ const everywhere: readonly Fault[] = [
   loseJobs,
   repeatJobs,
   reorderJobs,
+  changePartitions,
+  changePartitions,
   ...sourceFaults,
   ...networkFaults,
   ...networkFaults,

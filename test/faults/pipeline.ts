@@ -19,11 +19,16 @@ export class Pipeline {
   /** Each process has a configuration of its own: it reaches the servers its own way. */
   static async start(configOf: (role: Role) => unknown): Promise<Pipeline> {
     const pipeline = new Pipeline(await mkdtemp(join(tmpdir(), 'afterimage-faults-')));
-    for (const role of [...roles, 'reader-2'] as const) {
-      await writeFile(pipeline.#configPath(role), JSON.stringify(configOf(role)));
-    }
+    await pipeline.configure(configOf);
     for (const role of roles) pipeline.launch(role);
     return pipeline;
+  }
+
+  /** Whoever is launched from now on has this configuration. */
+  async configure(configOf: (role: Role) => unknown): Promise<void> {
+    for (const role of [...roles, 'reader-2'] as const) {
+      await writeFile(this.#configPath(role), JSON.stringify(configOf(role)));
+    }
   }
 
   #configPath(role: Role): string {

@@ -139,7 +139,7 @@ class SeedRun {
       sources: {
         main: {
           ...server.address,
-          tables: tableSettings(),
+          tables: tableSettings(this.#dice.fork()),
           // Short, so that what is not answered is soon tried another way.
           timeouts: { dialMs: 2_000, handshakeMs: 1_500, writeMs: 2_000, resumeMs: 700, idleCheckMs: 2_500 },
         },

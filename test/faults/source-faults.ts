@@ -63,7 +63,7 @@ async function pruneFiles({ model, pool, postgres }: Victims): Promise<string> {
       const count = table.events.length;
       const { rowCount } = await pool.query(
         `SELECT FROM afterimage.offsets o JOIN afterimage.streams s ON s.id = o.stream_id
-         WHERE s.table_name = $1 AND o.ordinal >= $2`,
+         WHERE s.table_name = $1 HAVING min(o.ordinal) >= $2`,
         [table.name, count],
       );
       // What PostgreSQL forgets must still be there.

@@ -43,6 +43,8 @@ export interface ModelTable {
 const database = 'shop';
 /** Few names per kind, so that a column that was dropped often comes again. */
 const namesPerKind = 4;
+/** Of a table with a key. */
+export const mostPartitions = 4;
 
 const tablePlans: readonly { name: string; key: readonly string[] | null; columns: readonly [string, KindName][] }[] = [
   { name: 'accounts', key: ['id'], columns: [['id', 'big']] },
@@ -65,8 +67,8 @@ const tablePlans: readonly { name: string; key: readonly string[] | null; column
   },
 ];
 
-/** The configuration of every table that the model has. */
-export function tableSettings(): Record<string, unknown> {
+/** The configuration of every table that the model has, those with a key divided among one to four partitions. */
+export function tableSettings(dice: Dice): Record<string, unknown> {
   const columns = Object.fromEntries(
     kindNames.flatMap((kind) => {
       const { configured: type, charset } = columnKinds[kind];
@@ -78,7 +80,7 @@ export function tableSettings(): Record<string, unknown> {
   return Object.fromEntries(
     tablePlans.map(({ name, key }) => [
       `${database}.${name}`,
-      { ...(key === null ? {} : { key: [...key], partitions: 3 }), columns },
+      { ...(key === null ? {} : { key: [...key], partitions: dice.between(1, mostPartitions) }), columns },
     ]),
   );
 }
