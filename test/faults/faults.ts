@@ -4,7 +4,7 @@ import type { Batch } from '@afterimage/change-events';
 import type { Pool } from 'pg';
 import type { Dice } from './dice.js';
 import type { Network } from './network.js';
-import { type RunConfig, throughNetwork } from './run-config.js';
+import { type RunConfig, configureOtherPartitions } from './run-config.js';
 import { networkFaults } from './network-faults.js';
 import { type Pipeline, roles } from './pipeline.js';
 import type { QueueStore } from './queue-store.js';
@@ -12,7 +12,7 @@ import type { RestartablePostgres } from './restartable-postgres.js';
 import type { RestartableRedis } from './restartable-redis.js';
 import { sourceFaults } from './source-faults.js';
 import { diskFaults, postgresFaults, redisFaults } from './server-faults.js';
-import { type SourceModel, tableSettings } from './source-model.js';
+import type { SourceModel } from './source-model.js';
 
 /** What faults strike. */
 export interface Victims {
@@ -142,10 +142,9 @@ async function reorderJobs({ store, dice, remembered }: Victims): Promise<string
 }
 
 /** Another number of partitions for each table with a key, while batches of the old one are on their way. */
-async function changePartitions({ pipeline, network, config, dice }: Victims): Promise<string> {
-  const { main } = config.sources;
-  const changed = { ...config, sources: { main: { ...main, tables: tableSettings(dice) } } };
-  await pipeline.configure((role) => throughNetwork(changed, network, role));
+async function changePartitions(victims: Victims): Promise<string> {
+  const { pipeline, dice } = victims;
+  await configureOtherPartitions(victims);
   const how = dice.pick(['kill', 'stop'] as const);
   const restarted: readonly (typeof roles)[number][] = dice.chance(0.5) ? ['reader'] : dice.shuffle(roles);
   for (const role of restarted) {

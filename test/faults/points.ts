@@ -8,9 +8,11 @@ export interface Point {
   readonly when: 'before' | 'after';
   /** Matches the statement, or the name of BullMQ's script. */
   readonly statement: RegExp;
+  /** It comes there only when the configuration asks for other partitions than before. */
+  readonly divides?: true;
 }
 
-type Step = Pick<Point, 'app' | 'store' | 'statement'> & { readonly name: string };
+type Step = Omit<Point, 'when'>;
 
 const steps: readonly Step[] = [
   { app: 'reader', store: 'postgres', name: 'the reader lock is taken', statement: /pg_try_advisory_lock/ },
@@ -21,6 +23,14 @@ const steps: readonly Step[] = [
     name: 'the offset is read',
     statement: /^select .*"checkpoint_gtid".* from "afterimage"\."offsets"/s,
   },
+  {
+    app: 'reader',
+    store: 'postgres',
+    name: 'the partitions are changed',
+    statement: /^UPDATE afterimage\.streams SET partitions/,
+    divides: true,
+  },
+  { app: 'reader', store: 'postgres', name: 'COMMIT', statement: /^COMMIT/, divides: true },
   {
     app: 'reader',
     store: 'queue',

@@ -1,5 +1,7 @@
 import type { Network } from './network.js';
-import type { Role } from './pipeline.js';
+import type { Dice } from './dice.js';
+import type { Pipeline, Role } from './pipeline.js';
+import { tableSettings } from './source-model.js';
 
 /** The part of a configuration that says where the servers are. */
 export interface RunConfig {
@@ -25,6 +27,20 @@ export function throughNetwork(config: RunConfig, network: Network, role: Role):
     queue: queue.url === undefined ? queue : { ...queue, url: withPort(queue.url, network.proxy(role, 'redis').port) },
     sources: { main: { ...sources.main, port: sourcePort } },
   };
+}
+
+export interface Configured {
+  readonly pipeline: Pipeline;
+  readonly network: Network;
+  readonly config: RunConfig;
+  readonly dice: Dice;
+}
+
+/** Processes that are launched from now on divide the tables otherwise. */
+export async function configureOtherPartitions({ pipeline, network, config, dice }: Configured): Promise<void> {
+  const { main } = config.sources;
+  const changed = { ...config, sources: { main: { ...main, tables: tableSettings(dice) } } };
+  await pipeline.configure((role) => throughNetwork(changed, network, role));
 }
 
 function withPort(url: string, port: number): string {

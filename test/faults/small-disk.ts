@@ -1,5 +1,6 @@
-import { execFile } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { chown, mkdir, open, rm, stat } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -10,9 +11,11 @@ const megabytes = 256;
 export class SmallDisk {
   readonly path: string;
   readonly #mountPoint: string;
+  readonly #watch: ChildProcess;
 
   private constructor(mountPoint: string) {
     this.#mountPoint = mountPoint;
+    this.#watch = unmountWithThisProcess(mountPoint);
     this.path = join(mountPoint, 'space');
   }
 
@@ -55,9 +58,22 @@ export class SmallDisk {
   async remove(): Promise<void> {
     await run('umount', ['--lazy', this.#mountPoint]).catch(() => undefined);
     await rm(this.#mountPoint, { recursive: true, force: true });
+    this.#watch.stdin?.end();
   }
 
   get #filling(): string {
     return join(this.#mountPoint, 'filling');
   }
+}
+
+/** A shell that waits for the end of a pipe which only this process holds, however that ends. */
+function unmountWithThisProcess(mountPoint: string): ChildProcess {
+  const script = 'read -r line; umount -l "$1" && rm -rf -- "$1"';
+  const watch = spawn('/bin/sh', ['-c', script, 'sh', mountPoint], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  if (watch.stdin instanceof Socket) watch.stdin.unref();
+  watch.unref();
+  return watch;
 }

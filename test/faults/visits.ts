@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Victims } from './faults.js';
 import { roles } from './pipeline.js';
 import type { Point } from './points.js';
+import { configureOtherPartitions } from './run-config.js';
 
 /** A step may have to wait until the lock of a job that a killed writer held runs out. */
 const longestWayMs = 40_000;
@@ -42,9 +43,11 @@ function shareOf(role: RunningRole, points: readonly Point[]): Point[] {
   return points.filter(({ app: owner }) => owner === app).filter((_, i) => i % peers.length === peers.indexOf(role));
 }
 
-async function visit({ pipeline, network }: Victims, role: RunningRole, point: Point): Promise<Visit> {
+async function visit(victims: Victims, role: RunningRole, point: Point): Promise<Visit> {
   const startedAt = Date.now();
+  const { pipeline, network } = victims;
   await pipeline.kill(role);
+  if (point.divides === true) await configureOtherPartitions(victims);
   const ambush = network.ambush(role);
   const struck = ambush.arm(point, () => pipeline.strikeDown(role)).then(() => true);
   pipeline.launch(role);
