@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import type { ConnectOptions } from '@afterimage/cdc-protocol';
 import { createQueueConnection, prepareQueue, type QueueConnection } from '@afterimage/queue';
-import { type TableRegistration, undivided } from '@afterimage/replica';
+import { endSilentConnections, type TableRegistration, undivided } from '@afterimage/replica';
 import {
   type Config,
   type ConfiguredTable,
@@ -14,7 +14,6 @@ import {
   sleep,
   type SourceConfig,
 } from '@afterimage/service';
-import { endSilentConnections } from '@afterimage/replica';
 import pg from 'pg';
 import { createMaxScaleSource } from './maxscale-source.js';
 import { createReaderMetrics } from './metrics.js';
