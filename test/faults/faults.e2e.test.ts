@@ -17,7 +17,8 @@ const settings = {
   /** The long form does one or the other. */
   visits: process.env['AFTERIMAGE_FAULTS_POINTS'] !== undefined,
 };
-const shortSeeds = { redis: [1022], postgres: [1008] };
+/** Partitions changed, a second reader, a failover, queues that lose and reorder jobs. */
+const shortSeeds = { redis: [1154], postgres: [1560] };
 const pointSeed = 7;
 const redisProgram = findRedisProgram();
 
@@ -87,7 +88,7 @@ describe.each(['redis', 'postgres'] as const)('with the queue on %s', (backend) 
       if (settings.isLong) process.stdout.write(`${backend}: ${kinds.length} faults: ${tally(kinds)}\n`);
       expect(failures.join('\n\n')).toBe('');
     },
-    settings.isLong ? 2 ** 31 - 1 : 300_000,
+    settings.isLong ? 2 ** 31 - 1 : 600_000,
   );
 
   test.skipIf(skipped || (settings.isLong && !settings.visits))(
@@ -101,6 +102,6 @@ describe.each(['redis', 'postgres'] as const)('with the queue on %s', (backend) 
       }
       expect(failures.join('\n\n')).toBe('');
     },
-    settings.isLong ? 2 ** 31 - 1 : 300_000,
+    settings.isLong ? 2 ** 31 - 1 : 600_000,
   );
 });

@@ -18,7 +18,7 @@ import { visitPoints } from './visits.js';
 import { findDifferences, findTroubledStreams } from './verification.js';
 
 /** How long the pipeline may take to catch up when all faults are over; a failure waits this long, nothing else does. */
-const convergenceMs = 90_000;
+const convergenceMs = 150_000;
 const lookMs = 50;
 /** Longer than any fault: what is not over then never will be, and must not hold up the run. */
 const longestFaultMs = 90_000;
