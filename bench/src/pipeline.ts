@@ -112,15 +112,16 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
     pool,
     addWriter,
     stopWriters,
-    checkAlive: () => {
-      const running = [source, ...(reader === undefined ? [] : [reader]), ...writers].map(({ child }) => child);
-      for (const { exitCode, signalCode, spawnargs } of running.filter(hasEnded)) {
-        throw new Error(`${spawnargs.join(' ').slice(0, 200)} ended by itself: ${exitCode ?? signalCode}`);
-      }
-    },
+    checkAlive: () => checkAlive([source, ...(reader === undefined ? [] : [reader]), ...writers]),
     startMeter: () => startMeter(pool, servers.pids.postgres, partsOf()),
     stop,
   };
+}
+
+function checkAlive(processes: readonly (Source | App)[]): void {
+  for (const { exitCode, signalCode, spawnargs } of processes.map(({ child }) => child).filter(hasEnded)) {
+    throw new Error(`${spawnargs.join(' ').slice(0, 200)} ended by itself: ${exitCode ?? signalCode}`);
+  }
 }
 
 function makeConfig(

@@ -12,6 +12,8 @@ export interface ColumnKind {
   readonly unsigned?: boolean;
   /** The full type, for the configuration, where the stream does not tell enough. */
   readonly configured?: string;
+  /** The character set, for the configuration, where it is not UTF-8. */
+  readonly charset?: 'latin1';
   readonly value: (dice: Dice) => Cell;
   /** Kinds that a column may become by MODIFY and keep all its values. */
   readonly becomes?: readonly KindName[];
@@ -40,7 +42,21 @@ export type KindName =
   | 'time'
   | 'year'
   | 'enum'
-  | 'set';
+  | 'set'
+  | 'usmall'
+  | 'amount'
+  | 'real'
+  | 'char'
+  | 'latin1'
+  | 'varbinary'
+  | 'fraction'
+  | 'instant'
+  | 'clock'
+  | 'json'
+  | 'bit'
+  | 'uuid'
+  | 'inet4'
+  | 'inet6';
 
 const nothing: Cell = { wire: null, text: null };
 
@@ -82,11 +98,11 @@ function makeBlob(dice: Dice): Cell {
   }
 }
 
-/** Mostly short; now and then several hundred kB. */
+/** Mostly short; now and then several hundred kB, seldom some MB. */
 function makeLongText(dice: Dice): Cell {
   if (!dice.chance(0.04)) return same(dice.pick(words));
   const piece = dice.pick(['Lorem ipsum ', 'ä€😀', '"\\\n\t']);
-  return same(piece.repeat(dice.between(5_000, 40_000)));
+  return same(piece.repeat(dice.chance(0.1) ? dice.between(100_000, 400_000) : dice.between(5_000, 40_000)));
 }
 
 function makeDecimal(dice: Dice): Cell {
@@ -161,6 +177,60 @@ export const columnKinds: Readonly<Record<KindName, ColumnKind>> = {
     realType: 'set',
     configured: "set('a','b','c')",
     value: oneOf([cell('00', ''), cell('01', 'a'), cell('05', 'a,c'), cell('07', 'a,b,c')]),
+  },
+  usmall: { realType: 'smallint', unsigned: true, value: integers('65535', '32768'), becomes: ['uint', 'big'] },
+  amount: {
+    realType: 'decimal',
+    configured: 'decimal(18,4)',
+    // Each group of nine digits comes as base 2^32: 12 * 2^32 + 345678901.
+    value: oneOf([cell('51885286453.25', '12345678901.2500'), cell('0.5', '0.5000'), cell('-1.25', '-1.2500')]),
+  },
+  real: { realType: 'real', value: oneOf([same('0.1'), same('-1.25')]) },
+  char: { realType: 'char', value: oneOf([same('abc'), same(''), same(' ä')]), becomes: ['varchar', 'text'] },
+  latin1: {
+    realType: 'varchar',
+    charset: 'latin1',
+    // Bytes that are not UTF-8 come in hex.
+    value: oneOf([cell('68e96c6c6f', 'héllo'), same('plain')]),
+  },
+  varbinary: {
+    realType: 'varbinary',
+    value: oneOf([cell('ff41', '\\xff41'), cell('zäh', '\\x7ac3a468'), cell('', '\\x')]),
+  },
+  fraction: {
+    realType: 'datetime',
+    configured: 'datetime(3)',
+    // Three decimals are ten times too big in the stream.
+    value: oneOf([
+      cell('2024-02-29 12:34:56.7890000', '2024-02-29 12:34:56.789'),
+      cell('2024-02-29 12:34:56.010000', '2024-02-29 12:34:56.001'),
+    ]),
+  },
+  instant: {
+    realType: 'timestamp_',
+    configured: 'timestamp(6)',
+    value: oneOf([cell('2024-06-01 12:00:00.123456', '2024-06-01 12:00:00.123456+00')]),
+  },
+  clock: {
+    realType: 'time',
+    configured: 'time(3)',
+    value: oneOf([cell('12:34:56.7890000', '12:34:56.789'), cell('00:00:01.010000', '00:00:01.001')]),
+  },
+  // Of these the stream has no value.
+  json: { realType: 'json', value: () => cell('', null) },
+  bit: { realType: 'bit', configured: 'bit(8)', value: () => cell('', null) },
+  uuid: {
+    realType: 'uuid',
+    // A last zero byte is cut off.
+    value: oneOf([
+      cell('123e4567e89b42d3a456426614174001', '123e4567-e89b-42d3-a456-426614174001'),
+      cell('123e4567e89b42d3a4564266141740', '123e4567-e89b-42d3-a456-426614174000'),
+    ]),
+  },
+  inet4: { realType: 'inet4', value: () => cell('c0a801fe', '192.168.1.254/32') },
+  inet6: {
+    realType: 'inet6',
+    value: () => cell('20010db9fefefefefefefefefefefefe', '2001:db9:fefe:fefe:fefe:fefe:fefe:fefe/128'),
   },
 };
 

@@ -1,11 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FakeMaxScale, FaultOptions } from '@afterimage/cdc-protocol/testing';
+import type { FakeMaxScale } from '@afterimage/cdc-protocol/testing';
 import type { Batch } from '@afterimage/change-events';
 import type { Pool } from 'pg';
 import type { Dice } from './dice.js';
+import type { Network } from './network.js';
+import { type RunConfig, configureOtherPartitions } from './run-config.js';
+import { networkFaults } from './network-faults.js';
 import { type Pipeline, roles } from './pipeline.js';
 import type { QueueStore } from './queue-store.js';
-import type { RestartablePostgres, RestartableRedis } from './restartable-servers.js';
+import type { RestartablePostgres } from './restartable-postgres.js';
+import type { RestartableRedis } from './restartable-redis.js';
+import { sourceFaults } from './source-faults.js';
+import { diskFaults, postgresFaults, redisFaults } from './server-faults.js';
 import type { SourceModel } from './source-model.js';
 
 /** What faults strike. */
@@ -13,17 +19,20 @@ export interface Victims {
   readonly model: SourceModel;
   readonly server: FakeMaxScale;
   readonly pipeline: Pipeline;
+  readonly network: Network;
   readonly store: QueueStore;
   readonly pool: Pool;
   readonly postgres: RestartablePostgres;
   readonly redis: RestartableRedis | null;
   readonly dice: Dice;
+  readonly config: RunConfig;
+  readonly database: string;
   /** Batches that were seen in the queue, to come again later. */
   readonly remembered: Batch[];
 }
 
 /** Strikes; resolves when the fault is over. Returns what it did, for the list of a run that failed. */
-type Fault = (victims: Victims) => Promise<string>;
+export type Fault = (victims: Victims) => Promise<string>;
 
 async function killProcess({ pipeline, dice }: Victims): Promise<string> {
   const role = dice.pick(roles);
@@ -132,61 +141,17 @@ async function reorderJobs({ store, dice, remembered }: Victims): Promise<string
   return `${batches.length} jobs in another order`;
 }
 
-async function cutSource({ server, dice }: Victims): Promise<string> {
-  const how = dice.pick(['close', 'reset'] as const);
-  server.disconnectAll(how);
-  return `MaxScale connections: ${how}`;
-}
-
-async function stopSource({ server, dice }: Victims): Promise<string> {
-  const pauseMs = dice.between(100, 1_500);
-  server.refuse();
-  server.disconnectAll('close');
-  await sleep(pauseMs);
-  await server.accept();
-  return `MaxScale away for ${pauseMs} ms`;
-}
-
-const striking: readonly FaultOptions[] = [
-  { at: 'mid-row', action: { kind: 'drop' } },
-  { at: 'mid-row', action: { kind: 'reset' } },
-  { at: 'mid-row', action: { kind: 'garbage' } },
-  { at: 'mid-row', action: { kind: 'stall' } },
-  { at: 'mid-row', action: { kind: 'delay', ms: 300 } },
-  { at: 'after-row', action: { kind: 'garbage' } },
-  { at: 'after-row', action: { kind: 'garbage', bytes: Buffer.from('ERR: Unknown command\n\0') } },
-  { at: 'after-row', action: { kind: 'garbage', bytes: Buffer.from('{"namespace": "torn\n') } },
-  { at: 'after-row', action: { kind: 'stall' } },
-  { at: 'after-accept', action: { kind: 'stall' } },
-  { at: 'after-auth', action: { kind: 'reset' } },
-  { at: 'after-register', action: { kind: 'drop' } },
-  { at: 'after-request', action: { kind: 'stall' } },
-  { at: 'after-request', action: { kind: 'garbage', bytes: Buffer.from('HTTP/1.1 400 Bad Request\n') } },
-  { at: 'after-schema', action: { kind: 'drop' } },
-];
-
-/** A fault on the wire, with a reconnection so that those of the handshake have something to strike. */
-async function disturbSource({ server, dice }: Victims): Promise<string> {
-  const options = dice.pick(striking);
-  const occurrence = options.at === 'mid-row' || options.at === 'after-row' ? dice.between(1, 30) : 1;
-  const connections = dice.between(1, 4);
-  const fault = server.inject({ ...options, occurrence, connections });
-  server.disconnectAll('close');
-  const lastingMs = dice.pick([500, 1_500, 2_500]);
-  await sleep(lastingMs);
-  fault.release();
-  const point = typeof options.at === 'string' ? options.at : 'bytes';
-  return `MaxScale: ${options.action.kind} ${point} (${occurrence}) on ${connections} connections, for ${lastingMs} ms`;
-}
-
-async function repeatEvents({ model }: Victims): Promise<string> {
-  model.repeat();
-  return 'a table sends its last transactions again';
-}
-
-async function rotateFiles({ model }: Victims): Promise<string> {
-  model.rotate();
-  return 'MaxScale rotates its files';
+/** Another number of partitions for each table with a key, while batches of the old one are on their way. */
+async function changePartitions(victims: Victims): Promise<string> {
+  const { pipeline, dice } = victims;
+  await configureOtherPartitions(victims);
+  const how = dice.pick(['kill', 'stop'] as const);
+  const restarted: readonly (typeof roles)[number][] = dice.chance(0.5) ? ['reader'] : dice.shuffle(roles);
+  for (const role of restarted) {
+    await pipeline[how](role);
+    pipeline.launch(role);
+  }
+  return `other numbers of partitions; ${how}: ${restarted.join(', ')}`;
 }
 
 const everywhere: readonly Fault[] = [
@@ -202,16 +167,23 @@ const everywhere: readonly Fault[] = [
   loseJobs,
   repeatJobs,
   reorderJobs,
-  cutSource,
-  stopSource,
-  disturbSource,
-  disturbSource,
-  repeatEvents,
-  rotateFiles,
+  changePartitions,
+  changePartitions,
+  ...sourceFaults,
+  ...networkFaults,
+  ...networkFaults,
+  ...postgresFaults,
 ];
 
+/** The name of a function, to look closer at one fault. */
+const onlyFault = process.env['AFTERIMAGE_FAULTS_ONLY'];
+
 /** A random fault that this run can have. Its promise rejects only when striking failed. */
-export function strike(victims: Victims): Promise<string> {
-  const possible = victims.redis === null ? everywhere : [...everywhere, restartRedis, restartRedis];
-  return victims.dice.pick(possible)(victims);
+export function chooseFault({ redis, postgres, dice }: Victims): Fault {
+  const possible = [
+    ...everywhere,
+    ...(redis === null ? [] : [restartRedis, restartRedis, ...redisFaults]),
+    ...(postgres.hasOwnDisk ? diskFaults : []),
+  ];
+  return dice.pick(possible.filter(({ name }) => onlyFault === undefined || name === onlyFault));
 }

@@ -16,21 +16,37 @@ export class Pipeline {
     this.#folder = folder;
   }
 
-  static async start(config: unknown): Promise<Pipeline> {
+  /** Each process has a configuration of its own: it reaches the servers its own way. */
+  static async start(configOf: (role: Role) => unknown): Promise<Pipeline> {
     const pipeline = new Pipeline(await mkdtemp(join(tmpdir(), 'afterimage-faults-')));
-    await writeFile(pipeline.#configPath, JSON.stringify(config));
+    await pipeline.configure(configOf);
     for (const role of roles) pipeline.launch(role);
     return pipeline;
   }
 
-  get #configPath(): string {
-    return join(this.#folder, 'afterimage.yaml');
+  /** Whoever is launched from now on has this configuration. */
+  async configure(configOf: (role: Role) => unknown): Promise<void> {
+    for (const role of [...roles, 'reader-2'] as const) {
+      await writeFile(this.#configPath(role), JSON.stringify(configOf(role)));
+    }
+  }
+
+  #configPath(role: Role): string {
+    return join(this.#folder, `${role}.yaml`);
   }
 
   /** Does nothing where the process runs already. */
   launch(role: Role): void {
     if (this.#processes.get(role)?.ended === false) return;
-    this.#processes.set(role, new ServiceProcess(role.startsWith('reader') ? 'reader' : 'writer', this.#configPath));
+    this.#processes.set(
+      role,
+      new ServiceProcess(role.startsWith('reader') ? 'reader' : 'writer', this.#configPath(role)),
+    );
+  }
+
+  /** SIGKILL, at this very moment. `kill` waits until the process is gone. */
+  strikeDown(role: Role): void {
+    this.#processes.get(role)?.signal('SIGKILL');
   }
 
   async kill(role: Role): Promise<void> {

@@ -3,6 +3,7 @@ import type { Pool } from 'pg';
 import type { Batch } from '@afterimage/change-events';
 import { createQueueConnection, decodeJob, openBatchQueue, prepareQueue } from '@afterimage/queue';
 import { quoteName } from '@afterimage/replica';
+import { mostPartitions } from './source-model.js';
 
 export interface QueueStoreOptions {
   readonly pool: Pool;
@@ -68,21 +69,23 @@ export class QueueStore {
   /** Puts batches in, in this order. */
   async add(batches: readonly Batch[]): Promise<void> {
     await this.#withQueues(async (open) => {
-      for (const batch of batches) await open(batch.stream.id).add(batch);
+      for (const batch of batches) await open(batch.stream.id, batch.partition).add(batch);
     });
   }
 
-  /** Jobs of these streams that are still to be done. */
+  /** Jobs of these streams that are still to be done, those of partitions that are no more included. */
   async depth(streamIds: readonly string[]): Promise<number> {
     let sum = 0;
     await this.#withQueues(async (open) => {
-      for (const id of streamIds) sum += await open(id).depth();
+      for (const id of streamIds) {
+        for (let partition = 0; partition < mostPartitions; partition += 1) sum += await open(id, partition).depth();
+      }
     });
     return sum;
   }
 
   async #withQueues(
-    work: (open: (streamId: string) => ReturnType<typeof openBatchQueue>) => Promise<void>,
+    work: (open: (streamId: string, partition: number) => ReturnType<typeof openBatchQueue>) => Promise<void>,
   ): Promise<void> {
     const { redisUrl, postgresUrl, prefix } = this.#options;
     const connection = createQueueConnection({
@@ -95,9 +98,10 @@ export class QueueStore {
     const queues = new Map<string, ReturnType<typeof openBatchQueue>>();
     try {
       await prepareQueue(connection);
-      await work((streamId) => {
-        const queue = queues.get(streamId) ?? openBatchQueue(connection, streamId, 0);
-        queues.set(streamId, queue);
+      await work((streamId, partition) => {
+        const name = `${streamId}/${partition}`;
+        const queue = queues.get(name) ?? openBatchQueue(connection, streamId, partition);
+        queues.set(name, queue);
         return queue;
       });
     } finally {

@@ -1,18 +1,24 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, Pool, escapeIdentifier } from 'pg';
+import { Pool, escapeIdentifier } from 'pg';
 import { type FakeMaxScale, startFakeMaxScale } from '@afterimage/cdc-protocol/testing';
 import { listStreamRecords, migrate } from '@afterimage/replica';
+import { databaseUrl, runAdmin } from './databases.js';
 import { Dice } from './dice.js';
-import { type Victims, strike } from './faults.js';
+import { type Victims, chooseFault } from './faults.js';
+import { Network } from './network.js';
 import { Pipeline } from './pipeline.js';
+import { type RunConfig, portOf, throughNetwork } from './run-config.js';
+import type { Point } from './points.js';
 import { QueueStore } from './queue-store.js';
-import type { RestartablePostgres, RestartableRedis } from './restartable-servers.js';
+import type { RestartablePostgres } from './restartable-postgres.js';
+import type { RestartableRedis } from './restartable-redis.js';
 import { SourceModel, tableSettings } from './source-model.js';
+import { visitPoints } from './visits.js';
 import { findDifferences, findTroubledStreams } from './verification.js';
 
 /** How long the pipeline may take to catch up when all faults are over; a failure waits this long, nothing else does. */
-const convergenceMs = 90_000;
+const convergenceMs = 150_000;
 const lookMs = 50;
 /** Longer than any fault: what is not over then never will be, and must not hold up the run. */
 const longestFaultMs = 90_000;
@@ -22,12 +28,16 @@ export interface SeedOptions {
   readonly postgres: RestartablePostgres;
   /** Null: the queue is in PostgreSQL. */
   readonly redis: RestartableRedis | null;
+  /** A kill at each of these points, instead of several faults at random. */
+  readonly points?: readonly Point[];
 }
 
 /** What became of a seed: an empty list of differences when all is well. */
 export interface SeedReport {
   readonly differences: readonly string[];
   readonly faults: readonly string[];
+  /** Names of the faults. */
+  readonly kinds: readonly string[];
   readonly events: number;
   /** What took how long: phase and seconds since the start. */
   readonly phases: readonly string[];
@@ -51,6 +61,7 @@ class SeedRun {
   readonly #startedAt = Date.now();
   readonly #phases: string[] = [];
   readonly #faults: string[] = [];
+  readonly #kinds: string[] = [];
   #closing: (() => Promise<unknown>)[] = [];
   #config: unknown;
   #victims: Victims | undefined;
@@ -69,18 +80,41 @@ class SeedRun {
     this.#closing.push(() => server.close());
     const model = new SourceModel(server, this.#dice.fork());
     const postgresUrl = databaseUrl(postgres.adminUrl, this.#name);
-    this.#config = this.#configure(server, postgresUrl);
+    const network = await Network.start({
+      postgres: portOf(postgresUrl),
+      redis: redis === null ? null : portOf(redis.url),
+      maxscale: server.port,
+    });
+    this.#closing.push(async () => network.close());
+    const config = this.#configure(server, postgresUrl);
+    this.#config = config;
     for (let i = 0; i < 15; i += 1) model.commit();
-    const pipeline = await Pipeline.start(this.#config);
+    const pipeline = await Pipeline.start((role) => throughNetwork(config, network, role));
     this.#closing.push(() => pipeline.close());
     const store = new QueueStore({ pool, postgresUrl, redisUrl: redis?.url ?? null, prefix: this.#name });
     const dice = this.#dice.fork();
-    this.#victims = { model, server, pipeline, store, pool, postgres, redis, dice, remembered: [] };
+    this.#victims = {
+      model,
+      server,
+      pipeline,
+      network,
+      store,
+      pool,
+      postgres,
+      redis,
+      dice,
+      config,
+      database: this.#name,
+      remembered: [],
+    };
   }
 
   async #createDatabase(postgres: RestartablePostgres): Promise<Pool> {
     const { adminUrl } = postgres;
-    await runAdmin(adminUrl, `CREATE DATABASE ${escapeIdentifier(this.#name)}`);
+    await runAdmin(
+      adminUrl,
+      `CREATE DATABASE ${escapeIdentifier(this.#name)}${postgres.hasOwnDisk ? ' TABLESPACE small' : ''}`,
+    );
     const connectionString = databaseUrl(adminUrl, this.#name);
     await migrate(connectionString);
     const pool = new Pool({ connectionString, max: 3, options: '-c datestyle=ISO -c timezone=UTC' });
@@ -93,7 +127,7 @@ class SeedRun {
     return pool;
   }
 
-  #configure(server: FakeMaxScale, url: string): unknown {
+  #configure(server: FakeMaxScale, url: string): RunConfig {
     const { redis } = this.#options;
     return {
       postgres: { url },
@@ -105,7 +139,7 @@ class SeedRun {
       sources: {
         main: {
           ...server.address,
-          tables: tableSettings(),
+          tables: tableSettings(this.#dice.fork()),
           // Short, so that what is not answered is soon tried another way.
           timeouts: { dialMs: 2_000, handshakeMs: 1_500, writeMs: 2_000, resumeMs: 700, idleCheckMs: 2_500 },
         },
@@ -120,10 +154,16 @@ class SeedRun {
   }
 
   async run(): Promise<SeedReport> {
-    const { model, dice, pool } = this.#running;
-    const differences: string[] = [];
     if (!(await this.#waitFor(async () => (await this.#applied()) > 0))) return this.#report(['nothing was applied']);
     this.#endPhase('running');
+    const { points } = this.#options;
+    const missed = points !== undefined ? await this.#visitPoints(points) : await this.#strikeAtRandom();
+    this.#endPhase('healed');
+    return this.#report([...missed, ...(await this.#compare())]);
+  }
+
+  async #strikeAtRandom(): Promise<string[]> {
+    const { dice } = this.#running;
     const healing: Promise<void>[] = [];
     for (let round = dice.between(3, 7); round > 0; round -= 1) {
       await this.#work();
@@ -134,7 +174,25 @@ class SeedRun {
     }
     await this.#work();
     await Promise.all(healing);
-    this.#endPhase('healed');
+    return [];
+  }
+
+  /** Returns the points that no process came to. */
+  async #visitPoints(points: readonly Point[]): Promise<string[]> {
+    const { model, dice } = this.#running;
+    const visits = await visitPoints(this.#running, points, async () => {
+      model.commit();
+      if (dice.chance(0.25)) model.alter();
+      await sleep(150);
+    });
+    this.#faults.push(...visits.map(({ point, role, afterMs }) => `${role} at "${point}" after ${String(afterMs)} ms`));
+    return visits.filter(({ afterMs }) => afterMs === null).map(({ point }) => `never reached: ${point}`);
+  }
+
+  /** Waits until all is applied and at rest; returns what differs then. */
+  async #compare(): Promise<string[]> {
+    const { model, dice, pool } = this.#running;
+    const differences: string[] = [];
     if (!(await this.#waitFor(async () => (await this.#applied()) >= model.events))) {
       differences.push(`${await this.#applied().catch(String)} of ${model.events} events applied`);
     } else {
@@ -146,7 +204,7 @@ class SeedRun {
     const compared = findDifferences({ pool, model, config: this.#config, dice });
     differences.push(...(await compared.catch((error: unknown) => [`cannot compare: ${String(error)}`])));
     this.#endPhase('compared');
-    return this.#report(differences);
+    return differences;
   }
 
   /** Seconds. */
@@ -180,7 +238,9 @@ class SeedRun {
     const place = this.#faults.push(`${at} s: …`) - 1;
     // Faults overlap: dice of its own for each keep what one throws from the others.
     const victims = { ...this.#running, dice: this.#running.dice.fork() };
-    const struck = strike(victims).catch((error: unknown) => `could not strike: ${String(error)}`);
+    const fault = chooseFault(victims);
+    this.#kinds.push(fault.name);
+    const struck = fault(victims).catch((error: unknown) => `could not strike: ${String(error)}`);
     const late = sleep(longestFaultMs, 'a fault that does not end', { ref: false });
     this.#faults[place] = `${at} s: ${await Promise.race([struck, late])}`;
   }
@@ -220,6 +280,7 @@ class SeedRun {
     return {
       differences: all.length === 0 ? [] : [...all, pipeline.output],
       faults: this.#faults,
+      kinds: this.#kinds,
       events: model.events,
       phases: this.#phases,
     };
@@ -228,21 +289,5 @@ class SeedRun {
   async close(): Promise<void> {
     for (const close of this.#closing.toReversed()) await close();
     this.#closing = [];
-  }
-}
-
-function databaseUrl(adminUrl: string, database: string): string {
-  const url = new URL(adminUrl);
-  url.pathname = `/${database}`;
-  return url.href;
-}
-
-async function runAdmin(adminUrl: string, statement: string): Promise<void> {
-  const client = new Client({ connectionString: adminUrl });
-  await client.connect();
-  try {
-    await client.query(statement);
-  } finally {
-    await client.end();
   }
 }

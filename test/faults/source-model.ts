@@ -43,6 +43,8 @@ export interface ModelTable {
 const database = 'shop';
 /** Few names per kind, so that a column that was dropped often comes again. */
 const namesPerKind = 4;
+/** Of a table with a key. */
+export const mostPartitions = 4;
 
 const tablePlans: readonly { name: string; key: readonly string[] | null; columns: readonly [string, KindName][] }[] = [
   { name: 'accounts', key: ['id'], columns: [['id', 'big']] },
@@ -65,20 +67,20 @@ const tablePlans: readonly { name: string; key: readonly string[] | null; column
   },
 ];
 
-/** The configuration of every table that the model has. */
-export function tableSettings(): Record<string, unknown> {
+/** The configuration of every table that the model has, those with a key divided among one to four partitions. */
+export function tableSettings(dice: Dice): Record<string, unknown> {
   const columns = Object.fromEntries(
     kindNames.flatMap((kind) => {
-      const type = columnKinds[kind].configured;
-      return type === undefined
-        ? []
-        : Array.from({ length: namesPerKind }, (_, n) => [columnName(kind, n), { type }] as const);
+      const { configured: type, charset } = columnKinds[kind];
+      const settings = { ...(type && { type }), ...(charset && { charset }) };
+      if (Object.keys(settings).length === 0) return [];
+      return Array.from({ length: namesPerKind }, (_, n) => [columnName(kind, n), settings] as const);
     }),
   );
   return Object.fromEntries(
     tablePlans.map(({ name, key }) => [
       `${database}.${name}`,
-      { ...(key === null ? {} : { key: [...key], partitions: 3 }), columns },
+      { ...(key === null ? {} : { key: [...key], partitions: dice.between(1, mostPartitions) }), columns },
     ]),
   );
 }
@@ -190,6 +192,11 @@ export class SourceModel {
   /** Each table gets a new file with the same columns. */
   rotate(): void {
     for (const table of this.tables) table.scripted.rotate();
+  }
+
+  /** As another MaxScale of the same source has them, whose files have other numbers. End all connections after it. */
+  renumber(): void {
+    for (const table of this.tables) table.scripted.renumber(this.#dice.between(1, 5));
   }
 
   /**

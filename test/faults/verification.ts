@@ -51,12 +51,13 @@ async function compareTable(pool: Pool, table: ModelTable): Promise<(string | nu
   ];
 }
 
-/** The table as it was at random events: by their time and by their GTID. */
+/** The table as it was at random events: about their time, and by their GTID. */
 async function compareMoments(pool: Pool, table: ModelTable, dice: Dice): Promise<(string | null)[]> {
   const found: (string | null)[] = [];
   for (let i = 0; i < momentsPerTable; i += 1) {
     const event = dice.pick(table.events);
-    const { domain, serverId, sequence, timestamp } = event;
+    const { domain, serverId, sequence } = event;
+    const timestamp = event.timestamp + dice.between(-1, 1);
     const gtid = `${domain}-${serverId}-${sequence}`;
     const byTime = `shop_history.${quoteName(`${table.name}_as_of`)}(to_timestamp($1))`;
     const byGtid = `shop_history.${quoteName(`${table.name}_as_of_gtid`)}($1)`;

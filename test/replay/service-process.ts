@@ -43,7 +43,7 @@ export class ServiceProcess {
   }
 
   /** SIGSTOP: it stands still wherever it is, with its connections open; SIGCONT: it goes on. */
-  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+  signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): void {
     if (!this.ended) this.#child.kill(signal);
   }
 

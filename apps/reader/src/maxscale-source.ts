@@ -85,7 +85,7 @@ class MaxScaleFeed {
     for (;;) {
       const before = this.#state;
       const next = messages.next();
-      const got = await this.#awaitMessages(next);
+      const got = await this.#awaitMessages(next, connection);
       if (got === silence) {
         next.catch(() => undefined);
         return false;
@@ -101,13 +101,16 @@ class MaxScaleFeed {
     }
   }
 
-  /** Silence while streaming ends the feed; while resuming it is the planner's business. */
+  /** Silence while streaming ends the feed; while resuming it is the planner's business. A slow line is not silence. */
   async #awaitMessages(
     next: Promise<IteratorResult<CdcMessage[], void>>,
+    connection: CdcConnection,
   ): Promise<IteratorResult<CdcMessage[], void> | typeof silence> {
     for (;;) {
       const streaming = this.#state.kind === 'streaming';
+      const received = connection.bytesReceived;
       const got = await nextWithin(next, streaming ? this.#options.idleCheckMs : this.#options.resumeMs);
+      if (got === silence && connection.bytesReceived > received) continue;
       if (got !== silence || streaming) return got;
       const before = this.#state;
       this.#advance('silence');
@@ -166,17 +169,27 @@ class MaxScaleFeed {
   #judge(row: RowEvent): Verdict | 'foreign' {
     const searching = this.#state.kind !== 'streaming';
     const verdict = this.#tracker.judge(row, searching);
-    if (verdict !== 'covered') this.#resets.accept(row.timestamp);
-    else if (this.#resets.isFromAnotherHistory(row.timestamp)) {
+    const isForeign = verdict === 'anchor' ? searching && this.#isNamesake(row) : this.#isLate(verdict, row);
+    if (isForeign) {
       const { domain, serverId, sequence, eventNumber } = row;
       this.#failure = new FeedError(
         'SOURCE_RESET',
-        `event ${domain}-${serverId}-${sequence}:${eventNumber} lies before the position, but is younger than all that was applied`,
+        `event ${domain}-${serverId}-${sequence}:${eventNumber} does not lie beyond the position, but is younger than all that was applied`,
       );
       return 'foreign';
     }
+    if (verdict !== 'covered') this.#resets.accept(row.timestamp);
     if (searching) this.#advance(verdict);
     return verdict;
+  }
+
+  /** A new history that has come as far as the old one has an event of the same name, but not one as old. */
+  #isNamesake({ timestamp }: RowEvent): boolean {
+    return timestamp > (this.#request.after?.sourceTime ?? Number.POSITIVE_INFINITY);
+  }
+
+  #isLate(verdict: Verdict, { timestamp }: RowEvent): boolean {
+    return verdict === 'covered' && this.#resets.isFromAnotherHistory(timestamp);
   }
 
   #deliver(row: RowEvent, schema: StreamSchema, changes: Change[]): void {

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import type { ConnectOptions } from '@afterimage/cdc-protocol';
 import { createQueueConnection, prepareQueue, type QueueConnection } from '@afterimage/queue';
-import { type TableRegistration, undivided } from '@afterimage/replica';
+import { endSilentConnections, type TableRegistration, undivided } from '@afterimage/replica';
 import {
   type Config,
   type ConfiguredTable,
@@ -47,13 +47,7 @@ export async function runReader(options: ReaderOptions): Promise<void> {
     if (source === undefined) throw new Error(`no source "${name}" in the configuration`);
     return { name, config: source, connection: toConnectOptions(source) };
   });
-  const pool = new pg.Pool({
-    connectionString: config.postgres.url,
-    max: poolSize,
-    keepAlive: true,
-    application_name: 'afterimage-reader',
-  });
-  pool.on('error', createErrorLog(logger, 'connection to PostgreSQL'));
+  const pool = createPool(config, logger);
   const queue = createQueueConnection({
     ...resolveQueueStore(config),
     onError: createErrorLog(logger, 'connection to the queue'),
@@ -96,6 +90,24 @@ function registrationOf({ database, table, settings }: ConfiguredTable): TableRe
   const { partitions, key } = settings;
   const isDivided = partitions !== undefined && partitions > 1 && key !== undefined;
   return { database, table, division: isDivided ? { partitions, key } : undivided };
+}
+
+function createPool({ postgres: { url } }: Config, logger: Logger): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: poolSize,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    connectionTimeoutMillis: 10_000,
+    application_name: 'afterimage-reader',
+  });
+  pool.on('error', createErrorLog(logger, 'connection to PostgreSQL'));
+  endSilentConnections(pool, {
+    url,
+    onEnd: (processId) =>
+      logger.warn({ processId }, 'PostgreSQL connection ended: PostgreSQL waits for us, and we for it'),
+  });
+  return pool;
 }
 
 /** Services may start in any order. Returns false when told to stop before the queue could be reached. */

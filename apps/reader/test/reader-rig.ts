@@ -24,6 +24,8 @@ export interface ReaderSettings {
   readonly reader?: Record<string, number>;
   readonly timeouts?: Record<string, number>;
   readonly tables?: readonly string[];
+  /** Where the source is reached, when not directly. */
+  readonly sourcePort?: number;
 }
 
 /** A source, a database and a queue, between which a test runs readers. */
@@ -53,6 +55,7 @@ export class ReaderRig {
       sources: {
         main: {
           ...this.source.address,
+          port: settings.sourcePort ?? this.source.port,
           tables: Object.fromEntries(tables.map((name) => [name, null])),
           timeouts: settings.timeouts ?? {},
         },

@@ -171,6 +171,24 @@ describe.each(queueBackends())('the reader', ({ backend, redisUrl, missing }) =>
       expect(writer.lines).toHaveLength(2);
     });
 
+    it('halts with SOURCE_RESET when a new history has an event of the same name as the last applied one', async () => {
+      const early = Date.UTC(2026, 0, 1) / 1000;
+      table.create(columns);
+      table.append(inserted({ id: 1, note: 'a' }), { gtid: '0-1-1', timestamp: early + 30 });
+      table.append(inserted({ id: 2, note: 'another' }), { gtid: '0-1-2', timestamp: early + 31 });
+      table.append(inserted({ id: 3, note: 'another' }), { gtid: '0-1-3', timestamp: early + 32 });
+      const id = await rig.streamId();
+      await rig.database.pool.query(
+        `UPDATE afterimage.offsets SET position = '0-1-2:1', checkpoint_gtid = '0-1-2', file_version = 1, ordinal = 2,
+           source_time = to_timestamp($2) WHERE stream_id = $1`,
+        [id, early + 20],
+      );
+      const writer = await rig.write();
+      rig.start({ timeouts: { resumeMs: 100 } });
+      await expect.poll(() => rig.state(), wait).toBe('halted SOURCE_RESET');
+      expect(writer.lines).toEqual([]);
+    });
+
     it('tells that it looks for its place when the source is behind it, and goes on when the place comes', async () => {
       table.create(columns);
       table.append(inserted({ id: 1, note: 'a' }), { gtid: '0-1-1' });

@@ -29,6 +29,11 @@ export class CdcConnection implements AsyncIterable<CdcMessage> {
     settings.signal?.addEventListener('abort', this.#onAbort, { once: true });
   }
 
+  /** Bytes that have come so far, those of an unfinished line included: tells a slow server from a silent one. */
+  get bytesReceived(): number {
+    return this.#channel.socket.bytesRead;
+  }
+
   /**
    * Asks for a table's stream; the answer comes as messages: a schema, or an error NO_SUCH_FILE, after which
    * another request may follow. Resolves when the request is sent. Throws CdcError INVALID_ARGUMENT, NOT_OPEN,

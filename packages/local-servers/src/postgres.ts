@@ -164,7 +164,8 @@ async function startServer(cluster: Cluster, options: PostgresOptions): Promise<
         cwd: cluster.scratch,
         env: serverEnvironment(),
         user: cluster.user,
-        readyText: 'ready to accept connections',
+        // "… connections", and "… read-only connections" of a standby.
+        readyText: 'ready to accept',
         readyTimeoutMs: 60_000,
         temporaryDirectory: cluster.scratch,
       });

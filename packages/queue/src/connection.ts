@@ -13,6 +13,11 @@ export interface QueueOptions {
   /** Size of the PostgreSQL pool that all queues of this process share. Default 8. */
   readonly poolSize?: number;
   /**
+   * A command without an answer for so long went out on a connection whose network is gone: a new one is made. Longer than
+   * BullMQ lets Redis wait for a job, which is 10 s at most. Default 15 s.
+   */
+  readonly answerMs?: number;
+  /**
    * Gets every connection error. The connections mend themselves, so this is for the log; without a listener in
    * place a broken connection would end the process, which is why it is not optional.
    */

@@ -6,6 +6,7 @@ import {
   runMigrations,
 } from 'bullmq';
 import pg from 'pg';
+import { defaultAnswerMs } from './answer-time.js';
 import type { BullBinding, QueueOptions } from './connection.js';
 import { jobsChannel, type Listener, waitForWork } from './postgres-wait.js';
 
@@ -134,6 +135,8 @@ export async function createPostgresBinding(options: QueueOptions): Promise<Bull
     max: options.poolSize ?? defaultPoolSize,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
+    connectionTimeoutMillis: 10_000,
+    query_timeout: options.answerMs ?? defaultAnswerMs,
     application_name: 'afterimage queue',
   });
   connection.setMaxListeners(0);

@@ -1,4 +1,5 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { defaultAnswerMs } from './answer-time.js';
 import { PatientSentinelConnector } from './sentinel-connector.js';
 
 /** Without what would change the form of replies under BullMQ. */
@@ -34,6 +35,8 @@ export interface RedisSettings {
 export interface RedisTarget {
   readonly url?: string | undefined;
   readonly redis?: RedisSettings | undefined;
+  /** A connection that owes an answer for so long is given up for a new one. Default 15 s. */
+  readonly answerMs?: number | undefined;
 }
 
 export type RedisClient = Redis | Cluster;
@@ -69,6 +72,7 @@ function create(target: RedisTarget, { maxRetriesPerRequest, retry }: Patience):
   const common: Options = {
     connectTimeout: dialTimeoutMs,
     keepAlive: 10_000,
+    socketTimeout: target.answerMs ?? defaultAnswerMs,
     maxRetriesPerRequest,
     ...(tls === undefined ? {} : { tls: dropUndefined(tls) }),
   };

@@ -3,6 +3,7 @@ export { withServerOptions } from './control/connection-options.js';
 export * from './control/layout.js';
 export { migrate } from './control/migrate.js';
 export * from './control/reader-lock.js';
+export { endSilentConnections, type SilenceOptions } from './control/silent-connections.js';
 export * from './control/streams.js';
 export { type Applier, createApplier, type NewSchema, type Outcome } from './apply/applier.js';
 export { configuredSettings } from './configured-settings.js';

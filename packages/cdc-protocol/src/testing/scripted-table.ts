@@ -119,6 +119,29 @@ export class ScriptedTable {
     this.#files.delete(version);
   }
 
+  /** Removes all files but the newest, as `max_data_age` does. */
+  pruneFormer(): void {
+    for (const version of this.#files.keys()) if (version !== this.#current?.version) this.prune(version);
+  }
+
+  /**
+   * The same files as another MaxScale has them, which numbers them from `first` on. Streams that are open know nothing of
+   * that: end their connections.
+   */
+  renumber(first: number): void {
+    const files = [...this.#files.values()].toSorted((a, b) => a.version - b.version);
+    this.#files.clear();
+    let version = first;
+    for (const file of files) {
+      const numbered = file.numbered(version);
+      this.#files.set(version, numbered);
+      if (file === this.#current) this.#current = numbered;
+      version += 1;
+    }
+    this.#lastVersion = version - 1;
+    if (this.#nextFile !== undefined) this.#nextFile = { ...this.#nextFile, version: ++this.#lastVersion };
+  }
+
   /** The current file is damaged: its streams end with a fatal error after its rows, now and ever after. */
   fail(reason: string): void {
     this.#openFile().fail(reason);

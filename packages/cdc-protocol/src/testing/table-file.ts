@@ -23,15 +23,27 @@ export class TableFile {
   readonly gtid: string;
   readonly columns: readonly Column[];
   readonly schemaLine: Buffer;
+  readonly #content: FileContent;
   source: RowSource | undefined;
   readonly #blocks: Buffer[] = [];
   #failure: string | undefined;
 
   constructor(content: FileContent) {
+    this.#content = content;
     this.version = content.version;
     this.gtid = content.gtid;
     this.columns = content.columns;
     this.schemaLine = content.schemaLine ?? Buffer.from(schemaLine(content));
+  }
+
+  /** The same rows, as the file of another version. */
+  numbered(version: number): TableFile {
+    const { schemaLine: _recorded, ...content } = this.#content;
+    const file = new TableFile({ ...content, version });
+    file.source = this.source;
+    file.#blocks.push(...this.#blocks);
+    file.#failure = this.#failure;
+    return file;
   }
 
   get blockCount(): number {

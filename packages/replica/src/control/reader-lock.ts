@@ -31,8 +31,12 @@ export interface ReaderLock {
 
 const defaultPollMs = 500;
 const defaultHeartbeatMs = 5_000;
-/** So that the server, too, notices a reader whose machine is gone, within about 25 s instead of two hours. */
-const serverKeepalive = '-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3';
+/**
+ * So that the server, too, notices a reader whose machine is gone, within about 25 s instead of two hours, and one that
+ * stands still while its machine answers: no heartbeat comes then.
+ */
+const serverLimits = (heartbeatMs: number): string =>
+  `-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c idle_session_timeout=${Math.max(heartbeatMs * 5, 2_000)}`;
 
 /**
  * Waits until this process is the only active reader of `source`, through outages of PostgreSQL too. The lock is
@@ -77,7 +81,7 @@ async function waitForLock(request: ReaderLockRequest): Promise<ReaderLock> {
 
 async function connect(url: string, heartbeatMs: number): Promise<pg.Client> {
   const client = new pg.Client({
-    connectionString: withServerOptions(url, { last: serverKeepalive }),
+    connectionString: withServerOptions(url, { last: serverLimits(heartbeatMs) }),
     application_name: 'afterimage reader lock',
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,

@@ -1,83 +1,14 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { type LocalPostgres, endWithThisProcess, findFreePort, startPostgres } from '@afterimage/local-servers';
+import { endWithThisProcess, findFreePort } from '@afterimage/local-servers';
 
 const startDeadlineMs = 60_000;
 const retryMs = 100;
-
-/** A PostgreSQL that survives being killed, as one in production: it writes to disk, and keeps files and port. */
-export class RestartablePostgres {
-  readonly #folder: string;
-  readonly #port: number;
-  #running: LocalPostgres | undefined;
-  #restarts: Promise<void> = Promise.resolve();
-
-  private constructor(folder: string, port: number) {
-    this.#folder = folder;
-    this.#port = port;
-  }
-
-  static async start(): Promise<RestartablePostgres> {
-    const parent = await mkdtemp(join(tmpdir(), 'afterimage-faults-'));
-    // Started by root, PostgreSQL runs as another user, which must be able to enter.
-    await chmod(parent, 0o711);
-    const postgres = new RestartablePostgres(parent, await findFreePort());
-    await postgres.#start();
-    return postgres;
-  }
-
-  get adminUrl(): string {
-    if (this.#running === undefined) throw new Error('PostgreSQL is not running');
-    return this.#running.adminUrl;
-  }
-
-  /** After a kill a few backends may still be ending; until they are gone a start is refused. */
-  async #start(): Promise<void> {
-    const until = Date.now() + startDeadlineMs;
-    for (;;) {
-      try {
-        this.#running = await startPostgres({
-          dataDir: join(this.#folder, 'data'),
-          port: this.#port,
-          persistent: true,
-          settings: { fsync: 'on', max_connections: 200, shared_buffers: '64MB', restart_after_crash: 'on' },
-        });
-        return;
-      } catch (error) {
-        if (Date.now() > until) throw error;
-        await sleep(retryMs);
-      }
-    }
-  }
-
-  /** Ends it by SIGINT (a fast shutdown) or by SIGKILL and starts it after a pause. Restarts asked for at once take turns. */
-  async restart(how: 'stop' | 'kill', pauseMs: number): Promise<void> {
-    this.#restarts = this.#restarts.then(async () => {
-      if (how === 'kill') await this.#kill();
-      else await this.#running?.stop();
-      await sleep(pauseMs);
-      await this.#start();
-    });
-    await this.#restarts;
-  }
-
-  /** SIGKILL of the postmaster; its backends notice and end. */
-  async #kill(): Promise<void> {
-    const file = await readFile(join(this.#folder, 'data', 'postmaster.pid'), 'utf8');
-    process.kill(Number.parseInt(file, 10), 'SIGKILL');
-    await this.#running?.stop();
-  }
-
-  async remove(): Promise<void> {
-    await this.#running?.stop();
-    await rm(this.#folder, { recursive: true, force: true });
-  }
-}
 
 /** Name of the Redis server program on the PATH, or null. */
 export function findRedisProgram(): string | null {
@@ -127,13 +58,26 @@ export class RestartableRedis {
 
   /** SIGKILL, then a new start after a pause, with what the append-only file has or with nothing. */
   async restart(pauseMs: number, forgets: boolean): Promise<void> {
-    this.#restarts = this.#restarts.then(async () => {
-      await this.#kill();
-      if (forgets) await rm(join(this.#folder, 'appendonlydir'), { recursive: true, force: true });
-      await sleep(pauseMs);
-      await this.#start();
-    });
+    this.#restarts = this.#restarts
+      .catch(() => undefined)
+      .then(async () => {
+        await this.#kill();
+        if (forgets) await rm(join(this.#folder, 'appendonlydir'), { recursive: true, force: true });
+        await sleep(pauseMs);
+        await this.#start();
+      });
     await this.#restarts;
+  }
+
+  /** CONFIG SET. */
+  async configure(name: string, value: string): Promise<void> {
+    const client = new Redis(this.url, { maxRetriesPerRequest: 1 });
+    client.on('error', () => undefined);
+    try {
+      await client.config('SET', name, value);
+    } finally {
+      client.disconnect();
+    }
   }
 
   async #kill(): Promise<void> {
