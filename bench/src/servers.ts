@@ -56,7 +56,7 @@ async function askRedisPid(url: string): Promise<number | undefined> {
 
 /** A pool that does not mind when its database is dropped while its connections are on their way out. */
 export function openPool(url: string, connections: number): Pool {
-  const pool = new Pool({ connectionString: url, max: connections });
+  const pool = new Pool({ connectionString: url, max: connections, pipeline: true });
   pool.on('error', () => undefined);
   return pool;
 }

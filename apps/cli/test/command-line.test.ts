@@ -118,7 +118,7 @@ describe('the configuration file', () => {
     expect(code).toBe(2);
     expect(stderr.trimEnd().split('\n')).toEqual([
       'afterimage: 3 problems in the configuration:',
-      '  afterimage.yaml:2  postgres.url: write postgres://user:password@host:5432/database',
+      '  afterimage.yaml:2  postgres.url: write postgres://user:password@host:5432/database; write special characters of the password as %20 and the like',
       '  afterimage.yaml:4  queue.backend must be one of redis, postgres, but is "kafka"',
       '  afterimage.yaml:5  sources: name at least one source',
     ]);
@@ -129,7 +129,7 @@ describe('the configuration file', () => {
     const env = { AFTERIMAGE_POSTGRES_URL: 'db1:5432' };
     expect((await runCli(['config'], { ...here(), env })).stderr.trimEnd().split('\n')).toEqual([
       'afterimage: 1 problem in the configuration:',
-      '  afterimage.yaml  postgres.url (from AFTERIMAGE_POSTGRES_URL in the environment): write postgres://user:password@host:5432/database',
+      '  afterimage.yaml  postgres.url (from AFTERIMAGE_POSTGRES_URL in the environment): write postgres://user:password@host:5432/database; write special characters of the password as %20 and the like',
     ]);
   });
 

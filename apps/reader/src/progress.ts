@@ -10,22 +10,30 @@ export interface Progress {
   watch(streamId: string, watcher: OffsetWatcher): () => void;
   /** To be called when a stream becomes active. */
   wake(): void;
+  /** To be called when a stream begins to wait for what is on its way. */
+  hurry(): void;
 }
 
 export interface OffsetWatcher {
   readonly isActive: () => boolean;
+  /** Whether events wait for what is on its way to be applied. */
+  readonly isWaiting: () => boolean;
   /** Returns whether it is news. */
   readonly onOffsets: (offsets: StreamOffsets) => boolean;
 }
 
-/** Milliseconds between two looks: the first after news, the last when a writer stands still. */
+/** Milliseconds between two looks: while events wait, after news, and when a writer stands still. */
+const urgent = 3;
 const fastest = 20;
 const slowest = 500;
+/** Looks this far apart have seen no news for some while. */
+const patience = 100;
 
 /** Follows the offsets of all active streams with one query; asks nothing while there are none. Ends with `signal`. */
 export function followProgress(pool: Pool, signal: AbortSignal, onError: (error: unknown) => void): Progress {
   const watchers = new Map<string, OffsetWatcher>();
   let wake: () => void = () => undefined;
+  let hurry: () => void = () => undefined;
   const look = async (): Promise<'none' | 'same' | 'news'> => {
     const active = [...watchers].filter(([, watcher]) => watcher.isActive());
     if (active.length === 0) return 'none';
@@ -54,7 +62,10 @@ export function followProgress(pool: Pool, signal: AbortSignal, onError: (error:
         continue;
       }
       pause = seen === 'news' ? fastest : Math.min(pause * 1.5, slowest);
-      await sleep(pause, signal);
+      const hurrying = new Promise<void>((resolve) => (hurry = resolve));
+      const isWaiting = [...watchers.values()].some((watcher) => watcher.isWaiting());
+      // A writer that stands still is not asked all the time, whoever waits.
+      await Promise.race([sleep(isWaiting && pause < patience ? urgent : pause, signal), hurrying]);
     }
   };
   signal.addEventListener('abort', () => wake(), { once: true });
@@ -68,5 +79,6 @@ export function followProgress(pool: Pool, signal: AbortSignal, onError: (error:
       };
     },
     wake: () => wake(),
+    hurry: () => hurry(),
   };
 }

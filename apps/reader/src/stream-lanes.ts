@@ -113,6 +113,11 @@ export class StreamLanes {
     }
   }
 
+  /** Whether a partition holds something back because enough of it is on its way. */
+  get isWaiting(): boolean {
+    return this.#lanes.some((lane) => lane.flights >= busyFlights && !this.#divider.isEmpty(lane.partition));
+  }
+
   /** Milliseconds until `sendDue` has something to do; Infinity when nothing waits. */
   msUntilDue(now: number): number {
     let least = Infinity;

@@ -40,6 +40,8 @@ const searchingMessage =
 /** How often a halted stream looks whether its offset was set anew. */
 const offsetLookMs = 1_000;
 const landingLookMs = 50;
+/** While a batch waits for others to land. */
+const landingPollMs = 2;
 
 /**
  * Reads one table's stream into its queue until `signal` aborts, through every kind of trouble. Resolves when what
@@ -61,6 +63,8 @@ class StreamReader {
   /** Ends the feed of this moment, to start again from the offsets. */
   #interrupt: ((reason: FeedError) => void) | undefined;
   #restart = true;
+  /** The source has nothing more at this moment. */
+  #isIdle = false;
   /** After an idle check the stream is opened anew without telling the world. */
   #quietly = false;
   #feedState: FeedState = 'connecting';
@@ -80,6 +84,7 @@ class StreamReader {
     const { signal, progress, record } = this.#options;
     const unwatch = progress.watch(record.id, {
       isActive: () => (this.#lanes?.flights ?? 0) > 0,
+      isWaiting: () => this.#isIdle && this.#lanes?.isWaiting === true,
       onOffsets: (offsets) => this.#onOffsets(offsets),
     });
     const startGrace = (): void => {
@@ -207,12 +212,26 @@ class StreamReader {
     lanes: StreamLanes,
   ): Promise<IteratorResult<readonly Change[], unknown> | typeof silence> {
     const { lingerMs } = this.#options.limits;
+    let isHurried = false;
     for (;;) {
       const left = lanes.msUntilDue(performance.now());
       if (left === Infinity) return next;
       // How long a batch may wait depends on what is on its way, so look again soon.
-      const got = await nextWithin(next, left > busyLingerMs ? left : Math.min(left, lingerMs));
+      const got = await this.#whileIdle(
+        nextWithin(next, left > busyLingerMs ? left : Math.min(left, lingerMs, landingPollMs)),
+      );
       if (got !== silence || left === 0) return got;
+      if (lanes.isWaiting && !isHurried) this.#options.progress.hurry();
+      isHurried = true;
+    }
+  }
+
+  async #whileIdle<T>(waiting: Promise<T>): Promise<T> {
+    this.#isIdle = true;
+    try {
+      return await waiting;
+    } finally {
+      this.#isIdle = false;
     }
   }
 

@@ -52,6 +52,7 @@ it('a stream ends although it was told to while it read its offset, before there
         return () => watched.pop();
       },
       wake: () => undefined,
+      hurry: () => undefined,
     },
     limits: { maxBatchEvents: 1, maxBatchBytes: 1, lingerMs: 1, maxQueuedBatches: 1, maxQueuedBytes: 1 },
     epoch: 1n,

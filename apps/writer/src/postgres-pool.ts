@@ -25,6 +25,8 @@ export function createWriterPool({ url, connections, logger }: WriterPoolOptions
   const pool = new Pool({
     connectionString: withServerOptions(url, { first: `${limits} ${presence}`, last: textForms }),
     max: connections,
+    // Queries go out without waiting for the answer to the one before: two round trips to a batch instead of five.
+    pipeline: true,
     application_name: 'afterimage-writer',
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,

@@ -19,6 +19,7 @@ import {
   lockAllOffsets,
   type LockedOffset,
   lockOffset,
+  offsetValues,
   recordHalt,
   recordRefusals,
   recordSchemaVersion,
@@ -106,11 +107,8 @@ type Again = { readonly kind: 'refused' } | { readonly kind: 'barrier' };
 async function attempt(pool: Pool, batch: Batch, context: StreamContext, mode: Mode): Promise<Outcome | Again> {
   return withConnection(pool, async (client) => {
     try {
-      await client.query('BEGIN');
-      // A deferred constraint, too, must name its row while there is a savepoint to go back to.
-      if (mode.rows === 'isolated') await client.query('SET CONSTRAINTS ALL IMMEDIATE');
-      const { outcome, ready } = await applyLocked(client, batch, context, mode);
-      await client.query(outcome.kind === 'applied' ? 'COMMIT' : 'ROLLBACK');
+      const { outcome, ready, isOver } = await applyLocked(client, batch, context, mode);
+      if (isOver !== true) await client.query(outcome.kind === 'applied' ? 'COMMIT' : 'ROLLBACK');
       if (outcome.kind === 'applied' && ready !== null) context.remember(ready);
       return outcome;
     } catch (error) {
@@ -152,12 +150,15 @@ function asHalt(error: unknown): StreamHalted {
 interface Applied {
   readonly outcome: Outcome | Again;
   readonly ready: ReadySchema | null;
+  /** The transaction has ended. */
+  readonly isOver?: boolean;
 }
 
 const without = (outcome: Outcome | Again): Applied => ({ outcome, ready: null });
 
 async function applyLocked(client: ClientBase, batch: Batch, context: StreamContext, mode: Mode): Promise<Applied> {
-  const { own: offset, all } = await lockFor(client, batch, mode);
+  // Sent together: a connection that takes queries in a row makes one round trip of both.
+  const [, { own: offset, all }] = await Promise.all([begin(client, mode), lockFor(client, batch, mode)]);
   if (offset === undefined) return without({ kind: 'unknown' });
   const place = judgePlace(batch, offset);
   if (place.kind !== 'next') return without(place);
@@ -203,6 +204,13 @@ function judgePlace(batch: Batch, offset: LockedOffset): Place {
   return { kind: 'next', position, run: cutDone(batch, coversAll(previous, position) ? startPosition : position) };
 }
 
+async function begin(client: ClientBase, { rows }: Mode): Promise<void> {
+  const begun = client.query('BEGIN');
+  // A deferred constraint, too, must name its row while there is a savepoint to go back to.
+  const set = rows === 'isolated' ? client.query('SET CONSTRAINTS ALL IMMEDIATE') : undefined;
+  await Promise.all([begun, set]);
+}
+
 async function lockFor(
   client: ClientBase,
   { stream, partition }: Batch,
@@ -234,6 +242,9 @@ interface LockedRun {
 async function applyRun(client: ClientBase, locked: LockedRun, inForce: ReadySchema | null): Promise<Applied> {
   const { batch, context, offset, position, run, mode } = locked;
   checkPartitionKey(offset, context);
+  if (inForce !== null && mode.rows === 'whole' && offset.state !== 'halted' && inForce.countsNothing) {
+    return applyAtOnce(client, locked, inForce);
+  }
   const ready = inForce ?? (await changeSchema(client, locked));
   const result = await runBatch(client, ready, run, mode);
   if (result.refusals.length > 0 && context.settings.onRefused === 'halt') {
@@ -247,6 +258,24 @@ async function applyRun(client: ClientBase, locked: LockedRun, inForce: ReadySch
   const refused = result.refusals.length;
   const newSchema = ready.isNew ? describeSchema(ready) : null;
   return { outcome: { kind: 'applied', events, refused, missing, lost, newSchema }, ready };
+}
+
+/**
+ * The usual batch, under a schema in force: rows and offset are one statement, and COMMIT goes out behind it without waiting.
+ * Where the rows are refused the offset is, too, and there is nothing to commit.
+ */
+async function applyAtOnce(
+  client: ClientBase,
+  { batch, position, run }: LockedRun,
+  ready: ReadySchema,
+): Promise<Applied> {
+  const applied = runEvents(client, ready, run, { offset: offsetValues(batch, position) });
+  const [{ events, missing, lost }] = await Promise.all([applied, client.query('COMMIT')]);
+  return {
+    outcome: { kind: 'applied', events, refused: 0, missing, lost, newSchema: null },
+    ready,
+    isOver: true,
+  };
 }
 
 async function changeSchema(client: ClientBase, { batch, context, offset }: LockedRun): Promise<ReadySchema> {

@@ -57,25 +57,31 @@ export interface OffsetCommit {
   readonly lost: ReadonlyMap<string, number>;
 }
 
+/** SQL that moves an offset; its parameters, of which `first` is the number of the first, are those of `offsetValues`. */
+export function moveOffset(first: number): string {
+  const $ = (n: number) => `$${first + n}`;
+  return `UPDATE afterimage.offsets
+    SET position = ${$(2)}::text, checkpoint_gtid = ${$(3)}::text, file_version = ${$(4)}::int, ordinal = ${$(5)}::bigint, batches = batches + 1,
+        source_time = greatest(source_time, to_timestamp(${$(6)}::float8)), applied_at = clock_timestamp()
+    WHERE stream_id = ${$(0)}::uuid AND partition = ${$(1)}::int`;
+}
+
+export function offsetValues(batch: Batch, position: Position): (string | number)[] {
+  const next = [...parsePosition(batch.last).values()].reduce(advance, position);
+  return [
+    batch.stream.id,
+    batch.partition,
+    formatPosition(next),
+    batch.checkpoint.gtid,
+    batch.checkpoint.fileVersion,
+    batch.lastOrdinal,
+    batch.lastTimestamp,
+  ];
+}
+
 /** Moves the offset to the end of the batch, in the transaction that applied it. */
 export async function commitOffset(client: ClientBase, { batch, position, lost }: OffsetCommit): Promise<void> {
-  const next = [...parsePosition(batch.last).values()].reduce(advance, position);
-  await client.query({
-    name: 'commit_offset',
-    text: `UPDATE afterimage.offsets
-           SET position = $3, checkpoint_gtid = $4, file_version = $5, ordinal = $6,
-               batches = batches + 1, source_time = greatest(source_time, to_timestamp($7)), applied_at = clock_timestamp()
-           WHERE stream_id = $1 AND partition = $2`,
-    values: [
-      batch.stream.id,
-      batch.partition,
-      formatPosition(next),
-      batch.checkpoint.gtid,
-      batch.checkpoint.fileVersion,
-      batch.lastOrdinal,
-      batch.lastTimestamp,
-    ],
-  });
+  await client.query({ name: 'commit_offset', text: moveOffset(1), values: offsetValues(batch, position) });
   if (lost.size === 0) return;
   await client.query(
     `UPDATE afterimage.unreliable_columns u SET values = u.values + l.count

@@ -19,21 +19,28 @@ export interface RunResult {
   readonly lost: ReadonlyMap<string, number>;
 }
 
+export interface RunOptions {
+  /** False: history alone. Default true. */
+  readonly mirror?: boolean;
+  /** Moves the offset in the same statement: the values of `offsetValues`. */
+  readonly offset?: readonly (string | number)[];
+}
+
 /**
- * Applies events to history and mirror (or history alone) with one statement. Throws what PostgreSQL says, or
- * EventMalformed; nothing is done then.
+ * Applies events to history and mirror with one statement. Throws what PostgreSQL says, or EventMalformed; nothing is
+ * done then.
  */
 export async function runEvents(
   client: ClientBase,
   ready: ReadySchema,
   run: Run,
-  { mirror } = { mirror: true },
+  { mirror = true, offset }: RunOptions = {},
 ): Promise<RunResult> {
   const { rows: events, arrays } = splitEvents(run.lines, run.sequenceBases);
   const { json, nul } = prepareEvents(events);
-  const statement = ready.statement({ nul: nul !== null, mirror });
+  const statement = ready.statement({ nul: nul !== null, mirror, offset: offset !== undefined });
   const ordinals = `{${run.ordinals.join(',')}}`;
-  const values: unknown[] = [json, ordinals, ...arrays, ...(nul === null ? [] : [nul])];
+  const values: unknown[] = [json, ordinals, ...arrays, ...(nul === null ? [] : [nul]), ...(offset ?? [])];
   const { rows } = await client.query<Record<string, number>>({ name: statement.name, text: statement.text, values });
   const row = rows[0] ?? {};
   const lost = new Map<string, number>();

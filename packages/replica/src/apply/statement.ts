@@ -3,6 +3,7 @@ import { historyRowColumns } from '../history/segment.js';
 import { type ReplicaNames, quoteName, quoteTable } from '../names.js';
 import { identityOf, rowHash } from '../schema/ddl.js';
 import { eventsQuery, lostColumns, lostReference } from './events-query.js';
+import { moveOffset } from './offset.js';
 import type { TargetColumn } from '../schema/target.js';
 import type { SchemaVersion } from '../schema/versions.js';
 
@@ -25,6 +26,8 @@ export interface StatementOptions extends MirrorStatementOptions {
   readonly nul: boolean;
   /** False: history only. */
   readonly mirror: boolean;
+  /** The statement moves the offset, too; the parameters of that come last. */
+  readonly offset: boolean;
 }
 
 /**
@@ -34,6 +37,7 @@ export interface StatementOptions extends MirrorStatementOptions {
  *          history AS (INSERT INTO segment SELECT … FROM events),
  *          net AS (the last event of each key | the sum of each whole row),
  *          … the mirror
+ *          moved AS (UPDATE afterimage.offsets …)
  *     SELECT what was done
  *
  * Values go from the source's text to PostgreSQL's types without ever being JavaScript values. All parts see the
@@ -49,6 +53,7 @@ export function applyStatement(options: StatementOptions): ApplyStatement {
     `WITH events AS MATERIALIZED (${eventsQuery(options)})`,
     `, history AS (${historyInsert(options)})`,
     ...mirror.parts.map((part) => `, ${part}`),
+    ...(options.offset ? [`, moved AS (${moveOffset(options.nul ? 10 : 9)})`] : []),
     `SELECT ${['count(*)::int AS events', `${mirror.missing} AS missing`, ...counts].join(', ')} FROM events`,
   ].join('\n');
   const name = `apply_${createHash('sha256').update(text).digest('hex').slice(0, 24)}`;

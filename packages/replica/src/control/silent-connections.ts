@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import pg, { type Pool, type PoolClient } from 'pg';
 
 export interface SilenceOptions {
@@ -57,8 +58,8 @@ export function endSilentConnections(pool: Pool, options: SilenceOptions): () =>
       if (loan.looks < proof) continue;
       forget(client);
       options.onEnd(processIdOf(client));
-      // With a query on its way this breaks the connection instead of waiting for the answer.
-      void (client as PoolClient & pg.Client).end().catch(() => undefined);
+      // Its own `end` would wait for the answers to what was sent.
+      (client as PoolClient & { connection: { stream: Socket } }).connection.stream.destroy();
     }
   };
   return () => {
