@@ -18,7 +18,7 @@ const usage = `npm run bench -- decode|direct|end-to-end|scale|freshness|catch-u
   --backend redis,postgres   queue backends to measure
   --tables 1,20              numbers of tables (end-to-end)
   --writers 1,2              numbers of writer processes (end-to-end)
-  --partitions 1,4           partitions of each table (end-to-end, scale)
+  --partitions 1,4           partitions of each table (end-to-end, scale, mixes)
   --delay n                  milliseconds by which each round trip of writers to PostgreSQL takes longer (scale)
   --events n                 events in all (decode, direct, end-to-end, memory, cost)
   --batch n                  events of a batch at most
@@ -131,10 +131,13 @@ const benches: Readonly<Record<string, (servers: Servers) => Promise<unknown>>> 
       const work = mixes[name];
       if (work === undefined) throw new Error(`no mix "${name}"`);
       const base = await direct(servers, work);
-      const ends = await forBackends(servers, async (backend) => {
-        const result = await endToEnd({ servers, backend, tables: 1, writers: 1, work });
-        return { ...result, toDirect: ratio(result, base) };
-      });
+      const ends: Record<string, unknown> = {};
+      for (const backend of backendsOf(servers)) {
+        for (const partitions of numbersOf(values.partitions ?? '1,2')) {
+          const result = await endToEnd({ servers, backend, tables: 1, writers: partitions, partitions, work });
+          ends[`${backend}, ${partitions} partitions and writers`] = { ...result, toDirect: ratio(result, base) };
+        }
+      }
       results[name] = { work, direct: base, ...ends };
     }
     return results;
