@@ -66,10 +66,11 @@ export class Lane {
   }
 
   /** Says that there is nothing up to `point`. It is small enough to need no room. */
-  async sendMark(point: ReadPoint, context: BatchContext): Promise<void> {
+  async sendMark(point: ReadPoint, context: BatchContext): Promise<Batch> {
     const mark = sealMark(this.#point, point, context, { ...this.#envelope, now: Date.now() });
     await this.#sender.send(mark, 0, null);
     this.#moveTo(point);
+    return mark;
   }
 
   #moveTo(point: ReadPoint): void {

@@ -22,6 +22,7 @@ export interface StreamLanesOptions {
   /** The offsets as PostgreSQL has them now. */
   readonly readOffsets: () => Promise<StreamOffsets | undefined>;
   readonly onQueue: (error: unknown) => void;
+  /** Marks, too, which hold no events. */
   readonly onSent: (batch: Batch, bytes: number) => void;
   /** Gives up what is not in the queue yet. */
   readonly signal: AbortSignal;
@@ -186,7 +187,7 @@ export class StreamLanes {
 
   async #sendMark(lane: Lane): Promise<void> {
     const { context, point } = this.#divider;
-    if (context !== undefined && !this.#isBroken) await lane.sendMark(point, context);
+    if (context !== undefined && !this.#isBroken) this.#options.onSent(await lane.sendMark(point, context), 0);
   }
 
   async #sendAll(cuts: readonly Cut[], signal: AbortSignal | null): Promise<void> {
@@ -200,7 +201,10 @@ export class StreamLanes {
 
   async #send(cut: Cut, signal: AbortSignal | null): Promise<void> {
     if (cut.kind === 'barrier') {
-      for (const lane of this.#lanes) if (lane.ordinal < cut.point.ordinal) await lane.sendMark(cut.point, cut.context);
+      for (const lane of this.#lanes) {
+        if (lane.ordinal >= cut.point.ordinal) continue;
+        this.#options.onSent(await lane.sendMark(cut.point, cut.context), 0);
+      }
       return;
     }
     const batch = await this.#lanes[cut.partition]?.send(cut.batch, signal);

@@ -245,13 +245,14 @@ class StreamReader {
 
   #onSent(batch: Batch, bytes: number): void {
     const { metrics, progress } = this.#options;
-    this.#backoff.reset();
     progress.wake();
+    this.#showFlights();
+    if (batch.count === 0) return;
+    this.#backoff.reset();
     metrics.events.inc(this.#labels, batch.count);
     metrics.batches.inc(this.#labels);
     metrics.bytes.inc(this.#labels, bytes);
     metrics.lag.set(this.#labels, Math.max(0, batch.enqueuedAt / 1000 - batch.lastTimestamp));
-    this.#showFlights();
   }
 
   #onOffsets(offsets: StreamOffsets): boolean {

@@ -12,7 +12,7 @@ export async function writeDemoConfig(
 ): Promise<void> {
   const live = Object.values(shopTables).map(({ database, table, key, columns }) => [
     `${database}.${table}`,
-    { ...(key === null ? {} : { key: [...key] }), ...describeColumns(columns) },
+    { ...(key === null ? {} : { key: [...key], partitions: 2 }), ...describeColumns(columns) },
   ]);
   const recorded = Object.entries(recordedKeys).map(([name, key]) => [name, key === null ? null : { key: [...key] }]);
   const config = {
