@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { heapArguments } from '@afterimage/service';
 import type { SourceOrder, SourcePlan, SourceReport } from './source-messages.js';
 
 const local = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -49,7 +50,7 @@ export interface App {
 /** Starts reader or writer. What it logs at `warn` and above goes to this process's standard error. */
 export function startApp(name: 'reader' | 'writer', configPath: string, profileDir?: string): App {
   const profile = profileDir === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profileDir];
-  const args = [...profile, local(`../../apps/${name}/dist/main.js`), '--config', configPath];
+  const args = [...heapArguments(), ...profile, local(`../../apps/${name}/dist/main.js`), '--config', configPath];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const counts = new Map<string, number>();
   child.once('exit', () => child.emit('logged'));

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { endWithThisProcess } from '@afterimage/local-servers';
-import { resolveConfigPath } from '@afterimage/service';
+import { heapArguments, resolveConfigPath } from '@afterimage/service';
 import { CommandError } from './failures.js';
 
 export type AppName = 'reader' | 'writer';
@@ -29,6 +29,7 @@ export async function runApps(
   options: { config?: string; pretty?: boolean; partitions?: string },
 ): Promise<number> {
   const args = [
+    ...heapArguments(),
     locateApp(name),
     '--config',
     resolve(resolveConfigPath(options.config)),

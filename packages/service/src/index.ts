@@ -13,6 +13,7 @@ export { renderConfigReference } from './config-reference.js';
 export * from './config-schema.js';
 export { renderConfigTemplate } from './config-template.js';
 export { type ConfiguredTable, resolveAllTables, resolveTables } from './configured-tables.js';
+export { heapArguments } from './heap-limit.js';
 export { type HttpEndpoint, type HttpOptions, startHttp } from './http.js';
 export { exitCodeOf, exitCodes, runService, type ServiceOptions, type ServiceScope } from './lifecycle.js';
 export { createLogger, type Logger, type LoggerOptions, type LogLevel } from './logger.js';

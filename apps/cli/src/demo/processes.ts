@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { endWithThisProcess } from '@afterimage/local-servers';
+import { heapArguments } from '@afterimage/service';
 import { CommandError } from '../failures.js';
 import { type AppName, locateApp } from '../child-programs.js';
 
@@ -28,7 +29,7 @@ async function startApp(
   const logFile = join(logFolder, `${name}.log`);
   const log = await open(logFile, 'a');
   try {
-    const args = [locateApp(app), '--config', configPath];
+    const args = [...heapArguments(), locateApp(app), '--config', configPath];
     // In a session of its own: a Ctrl-C on the terminal reaches the demo only, which then stops all in order.
     const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log.fd, log.fd] });
     return attend(name, child, logFile);
