@@ -242,7 +242,7 @@ interface LockedRun {
 async function applyRun(client: ClientBase, locked: LockedRun, inForce: ReadySchema | null): Promise<Applied> {
   const { batch, context, offset, position, run, mode } = locked;
   checkPartitionKey(offset, context);
-  if (inForce !== null && mode.rows === 'whole' && offset.state !== 'halted' && inForce.countsNothing) {
+  if (inForce !== null && mode.rows === 'whole' && offset.state !== 'halted') {
     return applyAtOnce(client, locked, inForce);
   }
   const ready = inForce ?? (await changeSchema(client, locked));

@@ -3,7 +3,6 @@ import type { Batch } from '@afterimage/change-events';
 import { applySchemaChange, isInForce } from '../schema/change.js';
 import { type TargetSchema, targetSchema } from '../schema/target.js';
 import { type SchemaVersion, loadVersion } from '../schema/versions.js';
-import { lostColumns } from './events-query.js';
 import { type ReplicaNames, replicaNames } from '../names.js';
 import type { TableSettings } from '../settings.js';
 import { type ApplyStatement, type StatementOptions, applyStatement } from './statement.js';
@@ -17,8 +16,6 @@ export interface ReadySchema {
   readonly names: ReplicaNames;
   /** Whether this schema came into force just now. */
   readonly isNew: boolean;
-  /** Whether it has no columns whose lost values are counted. */
-  readonly countsNothing: boolean;
   statement(variant: Variant): ApplyStatement;
 }
 
@@ -36,7 +33,6 @@ export function readySchema({ version, target, names, isNew }: SchemaParts): Rea
     target,
     names,
     isNew,
-    countsNothing: lostColumns(target.columns).length === 0,
     statement(variant) {
       const key = `${variant.nul} ${variant.mirror} ${variant.offset}`;
       const known = statements.get(key);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { historyRowColumns } from '../history/segment.js';
-import { type ReplicaNames, quoteName, quoteTable } from '../names.js';
+import { type ReplicaNames, quoteLiteral, quoteName, quoteTable } from '../names.js';
 import { identityOf, rowHash } from '../schema/ddl.js';
 import { eventsQuery, lostColumns, lostReference } from './events-query.js';
 import { moveOffset } from './offset.js';
@@ -37,7 +37,8 @@ export interface StatementOptions extends MirrorStatementOptions {
  *          history AS (INSERT INTO segment SELECT … FROM events),
  *          net AS (the last event of each key | the sum of each whole row),
  *          … the mirror
- *          moved AS (UPDATE afterimage.offsets …)
+ *          tally AS (how many events, how many lost values of each column),
+ *          moved AS (UPDATE afterimage.offsets …), noted AS (UPDATE afterimage.unreliable_columns …)
  *     SELECT what was done
  *
  * Values go from the source's text to PostgreSQL's types without ever being JavaScript values. All parts see the
@@ -53,8 +54,9 @@ export function applyStatement(options: StatementOptions): ApplyStatement {
     `WITH events AS MATERIALIZED (${eventsQuery(options)})`,
     `, history AS (${historyInsert(options)})`,
     ...mirror.parts.map((part) => `, ${part}`),
-    ...(options.offset ? [`, moved AS (${moveOffset(options.nul ? 10 : 9)})`] : []),
-    `SELECT ${['count(*)::int AS events', `${mirror.missing} AS missing`, ...counts].join(', ')} FROM events`,
+    `, tally AS (SELECT ${['count(*)::int AS events', ...counts].join(', ')} FROM events)`,
+    ...(options.offset ? progressParts(options, lost) : []).map((part) => `, ${part}`),
+    `SELECT tally.*, ${mirror.missing} AS missing FROM tally`,
   ].join('\n');
   const name = `apply_${createHash('sha256').update(text).digest('hex').slice(0, 24)}`;
   return { name, text, counted: lost.map((column) => column.name) };
@@ -71,6 +73,21 @@ export function mirrorStatement(options: MirrorStatementOptions, events: string)
     ...parts.map((part) => `, ${part}`),
     'SELECT count(*)::int AS events FROM events',
   ].join('\n');
+}
+
+/** The offset moves, and the lost values are counted. */
+function progressParts({ nul }: StatementOptions, lost: readonly { name: string }[]): string[] {
+  const first = nul ? 10 : 9;
+  const moved = `moved AS (${moveOffset(first)})`;
+  if (lost.length === 0) return [moved];
+  const names = lost.map(({ name }) => quoteLiteral(name)).join(', ');
+  const counts = lost.map((_, i) => `lost_${i}`).join(', ');
+  return [
+    moved,
+    `noted AS (UPDATE afterimage.unreliable_columns AS u SET values = u.values + l.n ` +
+      `FROM tally, unnest(ARRAY[${names}]::text[], ARRAY[${counts}]) AS l(name, n) ` +
+      `WHERE u.stream_id = $${first}::uuid AND u.column_name = l.name AND l.n > 0)`,
+  ];
 }
 
 function mirrorParts(options: MirrorStatementOptions): MirrorParts {
