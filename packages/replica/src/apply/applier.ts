@@ -241,7 +241,7 @@ interface LockedRun {
 
 async function applyRun(client: ClientBase, locked: LockedRun, inForce: ReadySchema | null): Promise<Applied> {
   const { batch, context, offset, position, run, mode } = locked;
-  checkPartitionKey(offset, context);
+  checkPartitionKey(batch, offset, context);
   if (inForce !== null && mode.rows === 'whole' && offset.state !== 'halted') {
     return applyAtOnce(client, locked, inForce);
   }
@@ -279,18 +279,23 @@ async function applyAtOnce(
 }
 
 async function changeSchema(client: ClientBase, { batch, context, offset }: LockedRun): Promise<ReadySchema> {
-  const { since } = batch.schema;
+  const { since, fingerprint } = batch.schema;
   // What the configuration changed holds from this batch on, what the source changed from its first event on.
-  const firstOrdinal = BigInt(since) > offset.ordinal ? since : batch.firstOrdinal;
+  const isOfSource = (await context.fingerprintOf(client, batch, offset.schemaVersion)) !== fingerprint;
+  const firstOrdinal = isOfSource ? since : batch.firstOrdinal;
   const ready = await context.change(client, { ...batch, firstOrdinal }, offset.schemaVersion);
   await recordSchemaVersion(client, batch.stream.id, ready.version.version);
   return ready;
 }
 
-/** Rows with the same key must come through the same partition, or their order is lost. */
-function checkPartitionKey({ partitionKey }: LockedOffset, { settings }: StreamContext): void {
+/**
+ * Rows with the same key must come through the same partition, or their order is lost. A column that the rows do not have
+ * (it was renamed or dropped) divides none of them.
+ */
+function checkPartitionKey({ schema }: Batch, { partitionKey }: LockedOffset, { settings }: StreamContext): void {
   const key = new Set(settings.key);
-  if (partitionKey === null || partitionKey.every((name) => key.has(name))) return;
+  const present = new Set(schema.fields.map(({ name }) => name));
+  if (partitionKey === null || partitionKey.every((name) => key.has(name) || !present.has(name))) return;
   throw new StreamHalted(
     'PARTITION_KEY_DIFFERS',
     `the stream is divided by (${partitionKey.join(', ')}), but the key is (${[...key].join(', ')}): restart the reader with the same configuration`,

@@ -68,6 +68,11 @@ export class StreamContext {
     return readySchema({ version, target, names: this.names, isNew: false });
   }
 
+  /** Of the schema in force; undefined before the first. */
+  async fingerprintOf(client: ClientBase, batch: SchemaSource, current: number): Promise<string | undefined> {
+    return (await loadVersion(client, batch.stream.id, current))?.fingerprint;
+  }
+
   /** Changes mirror and history to the schema of the batch, in the caller's transaction, which has all offset rows locked. */
   async change(client: ClientBase, batch: SchemaSource, current: number): Promise<ReadySchema> {
     const { settings, names } = this;
