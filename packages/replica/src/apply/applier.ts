@@ -12,7 +12,7 @@ import {
 import { StreamHalted, describeError, isRowRefused, isTransient, sqlState } from '../errors.js';
 import type { TableSettingsProvider } from '../settings.js';
 import { rollBack, withConnection } from '../transaction.js';
-import { type ReadySchema, StreamContext } from './context.js';
+import { isDividedByKey, type ReadySchema, StreamContext } from './context.js';
 import { type IsolationResult, isolateRefused } from './isolate.js';
 import {
   commitOffset,
@@ -156,7 +156,7 @@ interface Applied {
 
 const without = (outcome: Outcome | Again): Applied => ({ outcome, ready: null });
 
-async function applyLocked(client: ClientBase, batch: Batch, context: StreamContext, mode: Mode): Promise<Applied> {
+async function applyLocked(client: ClientBase, batch: Batch, configured: StreamContext, mode: Mode): Promise<Applied> {
   // Sent together: a connection that takes queries in a row makes one round trip of both.
   const [, { own: offset, all }] = await Promise.all([begin(client, mode), lockFor(client, batch, mode)]);
   if (offset === undefined) return without({ kind: 'unknown' });
@@ -164,12 +164,16 @@ async function applyLocked(client: ClientBase, batch: Batch, context: StreamCont
   if (place.kind !== 'next') return without(place);
 
   const { position, run } = place;
+  const context = await configured.underDivision(client, batch, offset);
   const hasEvents = run.lines.length > 0;
   const ready = hasEvents ? await context.prepare(client, batch, offset.schemaVersion) : null;
   const isNew = hasEvents && ready === null;
   const blocked = judgeBarrier(batch, { offset, all }, { isNew, lock: mode.lock });
   if (blocked !== undefined) return without(blocked);
-  if (hasEvents) return applyRun(client, { batch, context, offset, position, run, mode }, ready);
+  if (hasEvents) {
+    const applied = await applyRun(client, { batch, context, offset, position, run, mode }, ready);
+    return context === configured ? applied : { ...applied, ready: null };
+  }
   await commitOffset(client, { batch, position, lost: new Map() });
   return without(nothingApplied);
 }
@@ -288,17 +292,11 @@ async function changeSchema(client: ClientBase, { batch, context, offset }: Lock
   return ready;
 }
 
-/**
- * Rows with the same key must come through the same partition, or their order is lost. A column that the rows do not have
- * (it was renamed or dropped) divides none of them.
- */
-function checkPartitionKey({ schema }: Batch, { partitionKey }: LockedOffset, { settings }: StreamContext): void {
-  const key = new Set(settings.key);
-  const present = new Set(schema.fields.map(({ name }) => name));
-  if (partitionKey === null || partitionKey.every((name) => key.has(name) || !present.has(name))) return;
+function checkPartitionKey(batch: Batch, offset: LockedOffset, { settings }: StreamContext): void {
+  if (isDividedByKey(batch, offset, settings.key)) return;
   throw new StreamHalted(
     'PARTITION_KEY_DIFFERS',
-    `the stream is divided by (${partitionKey.join(', ')}), but the key is (${[...key].join(', ')}): restart the reader with the same configuration`,
+    `the stream is divided by (${offset.partitionKey?.join(', ')}), but the key is (${settings.key?.join(', ')}): restart the reader with the same configuration`,
   );
 }
 

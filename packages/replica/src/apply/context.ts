@@ -5,6 +5,7 @@ import { type TargetSchema, targetSchema } from '../schema/target.js';
 import { type SchemaVersion, loadVersion } from '../schema/versions.js';
 import { type ReplicaNames, replicaNames } from '../names.js';
 import type { TableSettings } from '../settings.js';
+import type { LockedOffset } from './offset.js';
 import { type ApplyStatement, type StatementOptions, applyStatement } from './statement.js';
 
 type Variant = Pick<StatementOptions, 'nul' | 'mirror' | 'offset'>;
@@ -44,6 +45,19 @@ export function readySchema({ version, target, names, isNew }: SchemaParts): Rea
   };
 }
 
+/**
+ * Rows with the same key must come through the same partition, or their order is lost. A column that the rows do not have
+ * (it was renamed or dropped) divides none of them.
+ */
+export function isDividedByKey(
+  { schema }: Pick<Batch, 'schema'>,
+  { partitionKey }: Pick<LockedOffset, 'partitionKey'>,
+  key: readonly string[] | null,
+): boolean {
+  const present = new Set(schema.fields.map(({ name }) => name));
+  return partitionKey?.every((name) => key?.includes(name) || !present.has(name)) ?? true;
+}
+
 type SchemaSource = Pick<Batch, 'stream' | 'schema' | 'firstOrdinal' | 'firstTimestamp'>;
 
 /** What one process remembers of a stream between batches. It is only a cache: the offset row decides. */
@@ -66,6 +80,18 @@ export class StreamContext {
     const target = targetSchema(batch.schema.fields, this.settings);
     if (version === null || !isInForce(version, target, batch.schema.fingerprint)) return null;
     return readySchema({ version, target, names: this.names, isNew: false });
+  }
+
+  /**
+   * While a stream is still divided by another key than the configured one, the key in force holds: the reader divides it
+   * anew once all partitions have been applied up to the same event.
+   */
+  async underDivision(client: ClientBase, batch: SchemaSource, offset: LockedOffset): Promise<StreamContext> {
+    if (isDividedByKey(batch, offset, this.settings.key)) return this;
+    const version = await loadVersion(client, batch.stream.id, offset.schemaVersion);
+    const key = version?.key?.map((mirror) => version.columns.find((c) => c.mirror === mirror)?.name ?? mirror);
+    if (key === undefined || !isDividedByKey(batch, offset, key)) return this;
+    return new StreamContext({ ...this.settings, key });
   }
 
   /** Of the schema in force; undefined before the first. */
