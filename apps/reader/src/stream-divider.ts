@@ -1,6 +1,14 @@
-import { createPartitioner, type EventId, formatGtid, type Layout, type Position } from '@afterimage/change-events';
+import {
+  createPartitioner,
+  type EventId,
+  formatGtid,
+  formatPosition,
+  type Layout,
+  type Position,
+} from '@afterimage/change-events';
 import { BatchCutter, type BatchContext, type BatchLimits, type CutBatch, type Unit } from './batch-cutter.js';
 import type { Change, ChangeEvent, ResumePoint, StreamSchema } from './change-source.js';
+import { FeedError } from './feed-error.js';
 import { basesOf } from './position-tracker.js';
 
 /** How far a stream, or one partition of it, has been read. */
@@ -20,8 +28,14 @@ export interface DividerOptions {
   readonly layout: Layout;
   readonly limits: BatchLimits;
   readonly start: ReadPoint;
-  /** Of each partition: ordinals up to this one were applied before. */
-  readonly applied: readonly number[];
+  /** Of each partition: events up to this one were applied before. */
+  readonly applied: readonly Applied[];
+}
+
+export interface Applied {
+  readonly ordinal: number;
+  /** Canonical text of the stream's position there. */
+  readonly position: string;
 }
 
 const nothing: readonly Cut[] = [];
@@ -62,6 +76,8 @@ export function pointAfter(unit: Unit, { schema, bases }: BatchContext, sourceTi
 export class StreamDivider {
   readonly #partitionOf: (line: string) => number;
   readonly #applied: readonly number[];
+  /** Where the stream must be what it was when partitions applied it, in order. */
+  readonly #checks: Applied[];
   readonly #cutters: readonly BatchCutter[];
   /** Where it began, or where a sequence base changed. */
   #start: ReadPoint;
@@ -78,7 +94,8 @@ export class StreamDivider {
 
   constructor({ layout, limits, start, applied }: DividerOptions) {
     this.#partitionOf = createPartitioner(layout);
-    this.#applied = applied;
+    this.#applied = applied.map(({ ordinal }) => ordinal);
+    this.#checks = applied.filter(({ ordinal }) => ordinal > start.ordinal).toSorted((a, b) => a.ordinal - b.ordinal);
     this.#cutters = applied.map(() => new BatchCutter(limits));
     this.#start = start;
     this.#ordinal = start.ordinal;
@@ -161,9 +178,25 @@ export class StreamDivider {
     this.#last = unit;
     this.#lastContext = context;
     this.#newest = Math.max(this.#newest, first.timestamp);
+    this.#checkNumbering(unit);
     const partition = this.#partitionOf(first.raw);
     if (this.#ordinal <= (this.#applied[partition] ?? 0)) return nothing;
     return toCuts(partition, this.#cutters[partition]?.push(unit, context));
+  }
+
+  /**
+   * What other partitions have applied is told by its number alone. So where one of them stands, the stream must be at the same
+   * position as then: between domains another file may have another order.
+   */
+  #checkNumbering(unit: Unit): void {
+    for (let next = this.#checks[0]; next !== undefined && next.ordinal <= this.#ordinal; next = this.#checks[0]) {
+      this.#checks.shift();
+      if (next.ordinal < this.#ordinal || next.position === formatPosition(positionAfter(unit, this.#bases))) continue;
+      throw new FeedError(
+        'LOST_POSITION',
+        `event ${next.ordinal} of the stream is not the one that was applied (up to ${next.position}): the source sends its domains in another order than before`,
+      );
+    }
   }
 
   /** Where the domain changes, the one before becomes one of the others. */

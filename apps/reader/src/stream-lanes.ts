@@ -33,9 +33,8 @@ export const busyLingerMs = 100;
 const busyFlights = 2;
 /** A partition without events is told this often how far the stream has come: a restart reads from the one furthest behind. */
 const markMs = 1_000;
-const flightLookMs = 100;
 /** Each partition may have so many batches on their way, however many partitions there are. */
-const leastQueuedBatches = 4;
+const leastQueuedBatches = 8;
 
 /**
  * The way of one stream from its feed into the queues of its partitions. It begins at the offsets, the lowest one first,
@@ -46,6 +45,7 @@ export class StreamLanes {
   readonly #lanes: readonly Lane[];
   readonly #divider: StreamDivider;
   #isBroken = false;
+  readonly #closed = new AbortController();
 
   constructor(options: StreamLanesOptions) {
     const { offsets, limits } = options;
@@ -60,6 +60,7 @@ export class StreamLanes {
       (offset, partition) =>
         new Lane({
           ...options,
+          signal: AbortSignal.any([options.signal, this.#closed.signal]),
           limits: window,
           start: toReadPoint(offset),
           readOffset: async () => pickOffset(await options.readOffsets(), layout.number, partition),
@@ -70,7 +71,7 @@ export class StreamLanes {
       layout,
       limits: { maxEvents: limits.maxBatchEvents, maxBytes: limits.maxBatchBytes },
       start: startOf(offsets),
-      applied: partitions.map(({ ordinal }) => Number(ordinal)),
+      applied: partitions.map(({ ordinal, position }) => ({ ordinal: Number(ordinal), position })),
     });
   }
 
@@ -127,7 +128,7 @@ export class StreamLanes {
       else if (lane.ordinal < this.#divider.ordinal) {
         const left = lane.sentAt + markMs - now;
         // What is on its way must arrive first, which nobody tells.
-        least = Math.min(least, lane.flights === 0 ? left : Math.max(left, flightLookMs));
+        least = Math.min(least, lane.flights === 0 ? left : Math.max(left, 2 * busyLingerMs));
       }
     }
     return Math.max(0, least);
@@ -173,6 +174,7 @@ export class StreamLanes {
   }
 
   async close(): Promise<void> {
+    this.#closed.abort(new Error('the stream is opened anew'));
     await Promise.all(this.#lanes.map((lane) => lane.close()));
   }
 

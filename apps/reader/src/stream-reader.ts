@@ -262,6 +262,7 @@ class StreamReader {
         return true;
       case 'news':
         this.#showFlights();
+        void this.#checkQueue();
         return true;
       case 'same':
         void this.#checkQueue();

@@ -1,11 +1,11 @@
-import type { StreamIdentity } from '@afterimage/change-events';
+import type { Batch, StreamIdentity } from '@afterimage/change-events';
 import type { Outcome } from '@afterimage/replica';
 import { Counter, Gauge, Histogram, type Registry } from '@afterimage/service';
 
 /** What a writer tells Prometheus. Labels are names from the stream; prom-client escapes them. */
 export interface WriterMetrics {
   observe(
-    stream: StreamIdentity,
+    batch: Pick<Batch, 'stream' | 'partition'>,
     outcome: Outcome,
     timing: { readonly seconds: number; readonly lagSeconds: number },
   ): void;
@@ -47,14 +47,18 @@ export function createWriterMetrics(registry: Registry): WriterMetrics {
     registers,
     buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10],
   });
+  // Of each stream the partitions that stand: it goes on when all of them do.
+  const standing = new Map<string, Set<number>>();
   return {
-    observe({ source, database, table }, outcome, { seconds, lagSeconds }) {
+    observe({ stream: { id, source, database, table }, partition }, outcome, { seconds, lagSeconds }) {
       const labels = { source, database, table };
+      const stood = standing.get(id) ?? new Set();
       batches.inc({ ...labels, outcome: outcome.kind });
       // A batch behind the one that stands is a gap: that says nothing about the stream.
-      if (outcome.kind === 'halted') halted.set(labels, 1);
+      if (outcome.kind === 'halted') standing.set(id, stood.add(partition));
+      if (outcome.kind === 'applied') stood.delete(partition);
+      if (outcome.kind === 'halted' || outcome.kind === 'applied') halted.set(labels, stood.size > 0 ? 1 : 0);
       if (outcome.kind !== 'applied') return;
-      halted.set(labels, 0);
       events.inc(labels, outcome.events);
       refused.inc(labels, outcome.refused);
       missing.inc(labels, outcome.missing);

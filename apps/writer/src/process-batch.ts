@@ -29,7 +29,7 @@ export function createBatchProcessor(options: BatchProcessorOptions) {
     const outcome = await applyPatiently(options, batch, signal);
     const ended = now();
     const timing = { seconds: (ended - started) / 1000, lagSeconds: ended / 1000 - batch.lastTimestamp };
-    metrics.observe(batch.stream, outcome, timing);
+    metrics.observe(batch, outcome, timing);
     report(batch, outcome);
     return settle(outcome);
   };
@@ -61,14 +61,15 @@ function createReport(logger: Logger): (batch: Batch, outcome: Outcome) => void 
   return (batch, outcome) => {
     const where = names(batch);
     const { id } = batch.stream;
-    const stood = halted.get(id);
+    const lane = `${id}/${batch.partition}`;
+    const stood = halted.get(lane);
     switch (outcome.kind) {
       case 'applied':
-        if (halted.delete(id)) logger.info(where, 'stream goes on');
+        if (halted.delete(lane)) logger.info(where, 'stream goes on');
         reportApplied(logger, where, outcome);
         return reportLost(logger, { where, id, lossy }, outcome);
       case 'halted':
-        halted.set(id, outcome.message);
+        halted.set(lane, outcome.message);
         if (stood === outcome.message) return;
         return logger.error({ ...where, code: outcome.code }, `stream stands: ${outcome.message}`);
       case 'gap':

@@ -81,10 +81,18 @@ function findEmptyPatterns(config: Config) {
 function findKeylessPartitions(config: Config) {
   return Object.entries(config.sources).flatMap(([name, source]) =>
     Object.entries(source.tables).flatMap(([entry, settings]) => {
-      if ((settings?.partitions ?? 1) === 1 || settings?.key !== undefined) return [];
+      if ((settings?.partitions ?? 1) === 1) return [];
       const path = ['sources', name, 'tables', entry, 'partitions'];
+      const key = settings?.key;
+      if (key === undefined) {
+        const text = 'needs a key, which tells the partition of a row: set `key` too, or leave partitions out';
+        return [{ path, text }];
+      }
+      // Two texts may be one value of such a type (uuid, citext), and then one row would come by two partitions.
+      const retyped = key.find((column) => settings?.columns?.[column]?.postgres !== undefined);
+      if (retyped === undefined) return [];
       return [
-        { path, text: 'needs a key, which tells the partition of a row: set `key` too, or leave partitions out' },
+        { path, text: `cannot divide by ${retyped}: a key column must not have a PostgreSQL type of its own here` },
       ];
     }),
   );

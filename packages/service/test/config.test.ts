@@ -188,6 +188,28 @@ describe('the tables of a source', () => {
   });
 });
 
+describe('partitions', () => {
+  const divided = (settings: string) =>
+    `postgres: { url: 'postgres://h/d' }\nqueue: { backend: postgres }\nsources:\n  shop:\n    host: h\n    user: u\n    password: p\n    tables:\n      shop.orders: ${settings}\n`;
+  const problemOf = (settings: string): string => {
+    try {
+      parseConfig(divided(settings), 'a.yaml', {});
+      return '';
+    } catch (error) {
+      return String(error);
+    }
+  };
+
+  it('need a key whose text alone tells its value', () => {
+    expect(problemOf('{ key: [id], partitions: 4 }')).toBe('');
+    expect(problemOf('{ partitions: 1 }')).toBe('');
+    expect(problemOf('{ partitions: 4 }')).toContain('partitions needs a key');
+    expect(problemOf('{ key: [id], partitions: 4, columns: { id: { postgres: uuid } } }')).toContain(
+      'partitions cannot divide by id',
+    );
+  });
+});
+
 describe('the environment', () => {
   it('goes before the file', () => {
     const env = {

@@ -16,6 +16,7 @@ import { isDividedByKey, type ReadySchema, StreamContext } from './context.js';
 import { type IsolationResult, isolateRefused } from './isolate.js';
 import {
   commitOffset,
+  isHaltedHere,
   lockAllOffsets,
   type LockedOffset,
   lockOffset,
@@ -122,7 +123,7 @@ async function interpret(client: ClientBase, batch: Batch, error: unknown, mode:
   if (isTransient(error)) throw error;
   if (mode.rows === 'whole' && isRowRefused(error)) return { kind: 'refused' };
   const halt = asHalt(error);
-  await recordHalt(client, batch.stream.id, halt.code, halt.message);
+  await recordHalt(client, batch, halt);
   return { kind: 'halted', code: halt.code, message: halt.message };
 }
 
@@ -246,7 +247,7 @@ interface LockedRun {
 async function applyRun(client: ClientBase, locked: LockedRun, inForce: ReadySchema | null): Promise<Applied> {
   const { batch, context, offset, position, run, mode } = locked;
   checkPartitionKey(batch, offset, context);
-  if (inForce !== null && mode.rows === 'whole' && offset.state !== 'halted') {
+  if (inForce !== null && mode.rows === 'whole' && !isHaltedHere(offset)) {
     return applyAtOnce(client, locked, inForce);
   }
   const ready = inForce ?? (await changeSchema(client, locked));
@@ -258,7 +259,7 @@ async function applyRun(client: ClientBase, locked: LockedRun, inForce: ReadySch
   await recordRefusals(client, batch, ready.version.version, result.refusals);
   const { events, missing, lost } = result;
   await commitOffset(client, { batch, position, lost });
-  await recordState(client, batch.stream.id, { state: offset.state, refused: result.refusals.length });
+  await recordState(client, batch.stream.id, { offset, refused: result.refusals.length });
   const refused = result.refusals.length;
   const newSchema = ready.isNew ? describeSchema(ready) : null;
   return { outcome: { kind: 'applied', events, refused, missing, lost, newSchema }, ready };

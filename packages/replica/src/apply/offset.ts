@@ -18,12 +18,14 @@ export interface LockedOffset {
   readonly ordinal: bigint;
   readonly schemaVersion: number;
   readonly state: 'active' | 'degraded' | 'halted';
+  /** The partition that halted the stream, where it is halted and that is known. */
+  readonly statePartition: number | null;
   /** Of the stream: source names of the columns that choose the partition; null with one partition. */
   readonly partitionKey: readonly string[] | null;
 }
 
 const selectOffsets = `
-  SELECT o.partition, o.layout, o.position, o.ordinal::text, o.schema_version AS "schemaVersion", s.state, s.partition_key AS "partitionKey"
+  SELECT o.partition, o.layout, o.position, o.ordinal::text, o.schema_version AS "schemaVersion", s.state, s.state_partition AS "statePartition", s.partition_key AS "partitionKey"
   FROM afterimage.offsets o JOIN afterimage.streams s ON s.id = o.stream_id WHERE o.stream_id = $1`;
 
 type OffsetRow = Omit<LockedOffset, 'ordinal'> & { readonly ordinal: string };
@@ -131,19 +133,32 @@ function positionText({ unit }: Refusal, batch: Batch): string {
   }
 }
 
-/** After a batch went through: a halted stream goes on, one with refused rows is degraded. */
+type StreamState = Pick<LockedOffset, 'state' | 'partition' | 'statePartition'>;
+
+/** Whether a batch of this partition that goes through ends the halt of its stream. */
+export function isHaltedHere({ state, partition, statePartition }: StreamState): boolean {
+  return state === 'halted' && (statePartition === null || statePartition === partition);
+}
+
+/** After a batch went through: a stream that its partition had halted goes on, one with refused rows is degraded. */
 export async function recordState(
   client: ClientBase,
   streamId: string,
-  { state, refused }: { state: LockedOffset['state']; refused: number },
+  { offset, refused }: { offset: StreamState; refused: number },
 ): Promise<void> {
-  if (refused === 0 && state !== 'halted') return;
+  const isHalted = offset.state === 'halted';
+  if (isHalted ? !isHaltedHere(offset) : refused === 0) return;
+  await refreshState(client, streamId);
+}
+
+/** `degraded` while dead letters wait, else `active`. */
+export async function refreshState(client: ClientBase, streamId: string): Promise<void> {
   await client.query(
     `UPDATE afterimage.streams s
      SET state = CASE WHEN pending.n > 0 THEN 'degraded' ELSE 'active' END,
          state_code = CASE WHEN pending.n > 0 THEN 'DEAD_LETTERS' END,
          state_message = CASE WHEN pending.n > 0 THEN pending.n || ' dead letters wait: see afterimage dead-letter list' END,
-         state_since = now()
+         state_partition = NULL, state_since = now()
      FROM (SELECT count(*) AS n FROM afterimage.dead_letters WHERE stream_id = $1 AND state = 'pending') AS pending
      WHERE s.id = $1`,
     [streamId],
@@ -151,14 +166,18 @@ export async function recordState(
 }
 
 /** Outside the failed transaction: tells why the stream stands. */
-export async function recordHalt(client: ClientBase, streamId: string, code: HaltCode, message: string): Promise<void> {
+export async function recordHalt(
+  client: ClientBase,
+  { stream, partition }: Pick<Batch, 'stream' | 'partition'>,
+  { code, message }: { code: HaltCode; message: string },
+): Promise<void> {
   // The message may hold a name from the stream; PostgreSQL's text holds no NUL.
   const text = message.replaceAll('\0', '\\0');
   await client.query(
     `UPDATE afterimage.streams
-     SET state = 'halted', state_code = $2, state_message = $3,
+     SET state = 'halted', state_code = $2, state_message = $3, state_partition = $4,
          state_since = CASE WHEN state = 'halted' AND state_code = $2 THEN state_since ELSE now() END
      WHERE id = $1`,
-    [streamId, code, text],
+    [stream.id, code, text, partition],
   );
 }

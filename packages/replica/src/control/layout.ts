@@ -77,11 +77,10 @@ export async function changeLayout(pool: Pool, streamId: string, wanted: Divisio
 }
 
 async function divide(client: ClientBase, streamId: string, { partitions, key }: Division): Promise<void> {
-  await client.query('UPDATE afterimage.streams SET partitions = $2, partition_key = $3 WHERE id = $1', [
-    streamId,
-    partitions,
-    key === null ? null : JSON.stringify(key),
-  ]);
+  await client.query(
+    'UPDATE afterimage.streams SET partitions = $2, partition_key = $3, state_partition = NULL WHERE id = $1',
+    [streamId, partitions, key === null ? null : JSON.stringify(key)],
+  );
   await client.query(
     `INSERT INTO afterimage.offsets (stream_id, partition, layout, position, checkpoint_gtid, file_version, ordinal, schema_version, source_time, applied_at)
      SELECT stream_id, p, layout, position, checkpoint_gtid, file_version, ordinal, schema_version, source_time, applied_at

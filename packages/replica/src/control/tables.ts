@@ -55,6 +55,8 @@ export const streams = control.table(
     stateCode: text('state_code'),
     stateMessage: text('state_message'),
     stateSince: moment('state_since').notNull().defaultNow(),
+    /** The partition that halted it. */
+    statePartition: integer('state_partition'),
     /** Reader side. */
     readerState: text('reader_state')
       .$type<'idle' | 'connecting' | 'waiting' | 'streaming' | 'retrying' | 'halted'>()

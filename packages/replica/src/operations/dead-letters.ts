@@ -9,8 +9,8 @@ import { applySchemaChange, isInForce } from '../schema/change.js';
 import { identityOf, rowHash } from '../schema/ddl.js';
 import { targetSchema } from '../schema/target.js';
 import { type SchemaVersion, loadVersions } from '../schema/versions.js';
-import type { TableSettingsProvider } from '../settings.js';
-import { recordSchemaVersion, recordState } from '../apply/offset.js';
+import type { TableSettings, TableSettingsProvider } from '../settings.js';
+import { recordSchemaVersion, refreshState } from '../apply/offset.js';
 import { type CurrentReplica, loadCurrent } from './current.js';
 import { fixTextForms, inTransaction } from '../transaction.js';
 
@@ -74,18 +74,18 @@ export async function discardDeadLetters(pool: Pool, ids: readonly string[]): Pr
        WHERE id = ANY ($1::bigint[]) AND state = 'pending' RETURNING stream_id AS "streamId"`,
       [ids],
     );
-    for (const streamId of new Set(rows.map((row) => row.streamId))) await refreshState(client, streamId);
+    for (const streamId of new Set(rows.map((row) => row.streamId))) await settleState(client, streamId);
     return rows.length;
   });
 }
 
-/** `degraded` only while dead letters wait. */
-async function refreshState(client: ClientBase, streamId: string): Promise<void> {
+/** `degraded` only while dead letters wait; a halt stays. */
+async function settleState(client: ClientBase, streamId: string): Promise<void> {
   const { rows } = await client.query<{ state: 'active' | 'degraded' | 'halted' }>(
     'SELECT state FROM afterimage.streams WHERE id = $1 FOR UPDATE',
     [streamId],
   );
-  if (rows[0]?.state === 'degraded') await recordState(client, streamId, { state: 'halted', refused: 0 });
+  if (rows[0]?.state === 'degraded') await refreshState(client, streamId);
 }
 
 export interface RetryResult {
@@ -144,7 +144,7 @@ async function retry(client: ClientBase, { stream, settingsOf, id }: RetryOption
   const newer = await refreshMirror(client, current, BigInt(letter.ordinal), lines.length);
   const kind = newer ? 'superseded' : 'applied';
   await client.query(`UPDATE afterimage.dead_letters SET state = $2, resolved_at = now() WHERE id = $1`, [id, kind]);
-  await refreshState(client, stream.id);
+  await settleState(client, stream.id);
   return { id, kind, message: null };
 }
 
@@ -166,6 +166,7 @@ async function underNewSettings(
   const { settings, names, version: before } = current;
   const target = targetSchema(before.fields, settings);
   if (isInForce(before, target, before.fingerprint)) return { ...current, target };
+  await checkDivision(client, stream, settings);
   const { rows } = await client.query<{ ordinal: string; gtid: string; file: number }>(
     `SELECT o.ordinal, v.source_gtid AS gtid, v.file_version AS file FROM afterimage.offsets o
      JOIN afterimage.schema_versions v ON v.stream_id = o.stream_id AND v.version = $2 WHERE o.stream_id = $1 ORDER BY o.ordinal DESC LIMIT 1`,
@@ -191,6 +192,19 @@ async function underNewSettings(
   });
   await recordSchemaVersion(client, stream.id, version.version);
   return { settings, names, version, target };
+}
+
+/** Another key must wait until the reader has divided the stream by it: until then rows of one key come by several partitions. */
+async function checkDivision(client: ClientBase, { id }: StreamRecord, { key }: TableSettings): Promise<void> {
+  const { rows } = await client.query<{ partitionKey: string[] | null }>(
+    'SELECT partition_key AS "partitionKey" FROM afterimage.streams WHERE id = $1',
+    [id],
+  );
+  const partitionKey = rows[0]?.partitionKey ?? [];
+  if (partitionKey.every((name) => key?.includes(name))) return;
+  throw new Error(
+    `the table is still divided by (${partitionKey.join(', ')}): start the reader with this configuration, and retry when it has caught up`,
+  );
 }
 
 /** Brings the mirror in line with history for what events [ordinal, ordinal + count) touch; returns whether newer events decide. */

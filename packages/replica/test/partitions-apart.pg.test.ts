@@ -99,22 +99,4 @@ describe('a divided stream', () => {
       { version: 2, first_ordinal: '2' },
     ]);
   });
-
-  test('keeps a row whose key changed in text only, where PostgreSQL takes both texts for one value', async () => {
-    const stream = await register();
-    const fields = [field('id', 'char', 'string'), ...orderFields.slice(1)];
-    const source = new ScriptedStream(stream, fields);
-    const [upper, lower] = ['ABCDEF00-0000-0000-0000-000000000000', 'abcdef00-0000-0000-0000-000000000000'];
-    const writer = applier({ columns: { id: { postgres: 'uuid' } } });
-    const first = source.transaction(['insert', upper, 'a', 1]).cut();
-    await writer.apply(on(first, 0));
-    await writer.apply(mark(first, 1, undefined));
-    // UPDATE … SET id = lower(id): the halves have different texts, so they go to different partitions.
-    const before = source.transaction(['update_before', upper, 'a', 1]).cut();
-    const after = source.transaction(['update_after', lower, 'a', 1]).cut();
-    expect(await writer.apply(on(after, 1, first))).toMatchObject({ kind: 'applied', refused: 0 });
-    expect(await writer.apply(on(before, 0, first))).toMatchObject({ kind: 'applied', refused: 0 });
-    const { rows } = await database.pool.query('SELECT id FROM shop.orders');
-    expect(rows).toEqual([{ id: lower }]);
-  });
 });

@@ -1,0 +1,1 @@
+ALTER TABLE "afterimage"."streams" ADD COLUMN "state_partition" integer;
