@@ -33,7 +33,7 @@ export const busyLingerMs = 100;
 const busyFlights = 2;
 /** A partition without events is told this often how far the stream has come: a restart reads from the one furthest behind. */
 const markMs = 1_000;
-/** Each partition may have so many batches on their way, however many partitions there are. */
+/** Each partition may have so many batches on their way, however many partitions there are, where the stream may. */
 const leastQueuedBatches = 8;
 
 /**
@@ -53,7 +53,10 @@ export class StreamLanes {
     this.#options = options;
     const count = partitions.length;
     const window = {
-      maxBatches: Math.max(leastQueuedBatches, Math.ceil(limits.maxQueuedBatches / count)),
+      maxBatches: Math.max(
+        Math.ceil(limits.maxQueuedBatches / count),
+        Math.min(limits.maxQueuedBatches, leastQueuedBatches),
+      ),
       maxBytes: Math.ceil(limits.maxQueuedBytes / count),
     };
     this.#lanes = partitions.map(
