@@ -26,12 +26,13 @@ export async function settleDivision(options: DivisionOptions): Promise<SettledD
   const { pool, streamId, wanted, logger } = options;
   const before = await readStreamOffsets(pool, streamId);
   if (isSame(before.layout, wanted)) return { offsets: before, until: null };
+  // First, so that a reader that dies in between leaves none behind: what is in them is read again in any case.
+  await removeQueues(options, before.layout.partitions);
   if (!(await changeLayout(pool, streamId, wanted))) {
     const ordinals = before.partitions.map(({ ordinal }) => Number(ordinal));
     return { offsets: before, until: Math.max(...ordinals) };
   }
   logger.info({ from: before.layout.partitions, to: wanted.partitions, key: wanted.key }, 'stream divided anew');
-  await removeQueues(options, before.layout.partitions);
   return { offsets: await readStreamOffsets(pool, streamId), until: null };
 }
 
