@@ -1,5 +1,5 @@
 import { Pool } from 'pg';
-import { describeError, endSilentConnections, withServerOptions } from '@afterimage/replica';
+import { describeError, endSilentConnections, serverKeepalive, withServerOptions } from '@afterimage/replica';
 import type { Logger } from '@afterimage/service';
 
 /** What an operator may set otherwise, in the URL. A batch that a role's time-out always ends would never be applied. */
@@ -8,8 +8,7 @@ const limits = '-c lock_timeout=10s -c statement_timeout=0';
  * So that PostgreSQL, too, notices a writer that is gone or stands still, and frees the offset rows that it has locked.
  * Between two statements of a batch a writer takes milliseconds.
  */
-const presence =
-  '-c idle_in_transaction_session_timeout=30s -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3';
+const presence = `-c idle_in_transaction_session_timeout=30s ${serverKeepalive}`;
 /** Values enter and leave as text in these, whatever the settings of role, database and URL are. */
 const textForms = '-c datestyle=ISO -c timezone=UTC -c intervalstyle=postgres -c extra_float_digits=1';
 

@@ -1,7 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access, chmod, mkdtemp, rm } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -10,6 +9,9 @@ import { describe, expect, it, vi } from 'vitest';
 // @boundaries-ignore the harness that all tests share
 import { mariadbMissing } from '../../../test/harness/mariadb.js';
 import { startMariadb } from '../src/index.js';
+import { accepts } from './accepts.js';
+
+const portOf = (url: string): number => Number(new URL(url).port);
 
 const run = promisify(execFile);
 const path = process.env['PATH'] ?? '';
@@ -21,16 +23,6 @@ async function query(url: string, sql: string): Promise<string> {
   const { hostname, port, username, password } = new URL(url);
   const args = ['--no-defaults', `-h${hostname}`, `-P${port}`, `-u${username}`, `-p${password}`, '-N', '-B', '-e', sql];
   return (await run('mariadb', args)).stdout.trimEnd();
-}
-
-async function accepts(url: string): Promise<boolean> {
-  const socket = connect(Number(new URL(url).port), '127.0.0.1');
-  const accepted = await Promise.race([
-    once(socket, 'connect').then(() => true),
-    once(socket, 'error').then(() => false),
-  ]).catch(() => false);
-  socket.destroy();
-  return accepted;
 }
 
 describe('a MariaDB to work with', () => {
@@ -60,7 +52,7 @@ describe.skipIf(await mariadbMissing('private'))('a private MariaDB', () => {
     } finally {
       await mariadb.stop();
     }
-    expect(await accepts(mariadb.url)).toBe(false);
+    expect(await accepts(portOf(mariadb.url))).toBe(false);
     await expect(mariadb.stop()).resolves.toBeUndefined();
   });
 
@@ -72,7 +64,7 @@ describe.skipIf(await mariadbMissing('private'))('a private MariaDB', () => {
       const first = await startMariadb({ env, dataDir });
       await query(first.url, 'CREATE DATABASE kept; CREATE TABLE kept.t AS SELECT 42 AS n');
       await first.crash();
-      expect(await accepts(first.url)).toBe(false);
+      expect(await accepts(portOf(first.url))).toBe(false);
       const second = await startMariadb({ env, dataDir, port: Number(new URL(first.url).port) });
       expect(second.url).toBe(first.url);
       expect(await query(second.url, 'SELECT n FROM kept.t')).toBe('42');
@@ -99,7 +91,7 @@ describe.skipIf(await mariadbMissing('private'))('a private MariaDB', () => {
     const [url] = (await once(createInterface(child.stdout), 'line')) as [string];
     const dataDir = await query(url, 'SELECT @@datadir');
     child.kill('SIGKILL');
-    await vi.waitUntil(async () => !(await accepts(url)), { timeout: 20_000, interval: 50 });
+    await vi.waitUntil(async () => !(await accepts(portOf(url))), { timeout: 20_000, interval: 50 });
     await vi.waitFor(() => expect(access(dataDir)).rejects.toMatchObject({ code: 'ENOENT' }), { timeout: 20_000 });
   });
 });

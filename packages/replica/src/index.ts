@@ -1,5 +1,5 @@
 export * from './control/tables.js';
-export { withServerOptions } from './control/connection-options.js';
+export { serverKeepalive, withServerOptions } from './control/connection-options.js';
 export * from './control/layout.js';
 export { migrate } from './control/migrate.js';
 export * from './control/reader-lock.js';

@@ -284,11 +284,7 @@ async function applyAtOnce(
 }
 
 async function changeSchema(client: ClientBase, { batch, context, offset }: LockedRun): Promise<ReadySchema> {
-  const { since, fingerprint } = batch.schema;
-  // What the configuration changed holds from this batch on, what the source changed from its first event on.
-  const isOfSource = (await context.fingerprintOf(client, batch, offset.schemaVersion)) !== fingerprint;
-  const firstOrdinal = isOfSource ? since : batch.firstOrdinal;
-  const ready = await context.change(client, { ...batch, firstOrdinal }, offset.schemaVersion);
+  const ready = await context.change(client, batch, offset.schemaVersion);
   await recordSchemaVersion(client, batch.stream.id, ready.version.version);
   return ready;
 }

@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg';
 import type { Batch } from '@afterimage/change-events';
 import { applySchemaChange, isInForce } from '../schema/change.js';
 import { type TargetSchema, targetSchema } from '../schema/target.js';
-import { type SchemaVersion, loadVersion } from '../schema/versions.js';
+import { type SchemaVersion, keyNames, loadVersion } from '../schema/versions.js';
 import { type ReplicaNames, replicaNames } from '../names.js';
 import type { TableSettings } from '../settings.js';
 import type { LockedOffset } from './offset.js';
@@ -89,14 +89,9 @@ export class StreamContext {
   async underDivision(client: ClientBase, batch: SchemaSource, offset: LockedOffset): Promise<StreamContext> {
     if (isDividedByKey(batch, offset, this.settings.key)) return this;
     const version = await loadVersion(client, batch.stream.id, offset.schemaVersion);
-    const key = version?.key?.map((mirror) => version.columns.find((c) => c.mirror === mirror)?.name ?? mirror);
-    if (key === undefined || !isDividedByKey(batch, offset, key)) return this;
+    const key = version === null ? null : keyNames(version);
+    if (key === null || !isDividedByKey(batch, offset, key)) return this;
     return new StreamContext({ ...this.settings, key });
-  }
-
-  /** Of the schema in force; undefined before the first. */
-  async fingerprintOf(client: ClientBase, batch: SchemaSource, current: number): Promise<string | undefined> {
-    return (await loadVersion(client, batch.stream.id, current))?.fingerprint;
   }
 
   /** Changes mirror and history to the schema of the batch, in the caller's transaction, which has all offset rows locked. */
@@ -104,7 +99,11 @@ export class StreamContext {
     const { settings, names } = this;
     const target = targetSchema(batch.schema.fields, settings);
     const before = await loadVersion(client, batch.stream.id, current);
-    const version = await applySchemaChange(client, { batch, current: before, target, settings, names });
+    // What the configuration changed holds from this batch on, what the source changed from its first event on.
+    const { since, fingerprint } = batch.schema;
+    const firstOrdinal = before?.fingerprint === fingerprint ? batch.firstOrdinal : since;
+    const change = { batch: { ...batch, firstOrdinal }, current: before, target, settings, names };
+    const version = await applySchemaChange(client, change);
     return readySchema({ version, target, names, isNew: true });
   }
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { withServerOptions } from './connection-options.js';
+import { serverKeepalive, withServerOptions } from './connection-options.js';
 
 export interface ReaderLockRequest {
   /** PostgreSQL of the control tables. */
@@ -36,7 +36,7 @@ const defaultHeartbeatMs = 5_000;
  * stands still while its machine answers: no heartbeat comes then.
  */
 const serverLimits = (heartbeatMs: number): string =>
-  `-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 -c idle_session_timeout=${Math.max(heartbeatMs * 5, 2_000)}`;
+  `${serverKeepalive} -c idle_session_timeout=${Math.max(heartbeatMs * 5, 2_000)}`;
 
 /**
  * Waits until this process is the only active reader of `source`, through outages of PostgreSQL too. The lock is

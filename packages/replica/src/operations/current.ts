@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg';
 import type { StreamRecord } from '../control/streams.js';
 import { type ReplicaNames, replicaNames } from '../names.js';
 import { type TargetSchema, targetSchema } from '../schema/target.js';
-import { type SchemaVersion, loadVersion } from '../schema/versions.js';
+import { type SchemaVersion, keyNames, loadVersion } from '../schema/versions.js';
 import type { TableSettings, TableSettingsProvider } from '../settings.js';
 
 /** The schema in force of a stream with what operations on mirror and history need. */
@@ -36,11 +36,4 @@ export async function loadCurrent(
   if (version === null) throw new Error(`nothing of ${name} has been applied yet: it has no mirror and no history`);
   const names = replicaNames(settings.mirror, settings.historySuffix);
   return { settings, names, version, target: targetSchema(version.fields, { ...settings, key: keyNames(version) }) };
-}
-
-/** The key of a version by source names. */
-function keyNames(version: SchemaVersion): string[] | null {
-  return (
-    version.key?.map((mirror) => version.columns.find((column) => column.mirror === mirror)?.name ?? mirror) ?? null
-  );
 }

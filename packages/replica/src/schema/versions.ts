@@ -13,6 +13,13 @@ export interface SchemaVersion {
   readonly segment: string;
 }
 
+/** The key of a version by source names; null = rows are matched whole. */
+export function keyNames(version: SchemaVersion): string[] | null {
+  return (
+    version.key?.map((mirror) => version.columns.find((column) => column.mirror === mirror)?.name ?? mirror) ?? null
+  );
+}
+
 const selectVersions = `
   SELECT version, fingerprint, fields, columns, key, segment
   FROM afterimage.schema_versions WHERE stream_id = $1`;
