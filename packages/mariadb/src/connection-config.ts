@@ -4,8 +4,7 @@ const defaultPort = 3306;
 
 /**
  * The connector's options for `mariadb://user:password@host:port/database`. The port (3306) and the database may be
- * missing; parts with special characters are percent-encoded. `?ssl=true` asks for TLS with a certificate that this
- * machine trusts, `?ssl=unverified` for TLS with any. Values arrive as text or exact: 64-bit integers as bigint,
+ * missing; parts with special characters are percent-encoded. Values arrive as text or exact: 64-bit integers as bigint,
  * decimals, dates and times as strings, in UTC.
  *
  * Throws TypeError for another form, without repeating the password.
@@ -23,7 +22,6 @@ export function parseMariadbUrl(url: string): ConnectionConfig {
     user: decodeURIComponent(parsed.username),
     password: decodeURIComponent(parsed.password),
     ...(database === '' ? {} : { database }),
-    ...tlsOptions(parsed.searchParams.get('ssl')),
     charset: 'utf8mb4',
     timezone: 'Z',
     dateStrings: true,
@@ -31,18 +29,4 @@ export function parseMariadbUrl(url: string): ConnectionConfig {
     bigIntAsNumber: false,
     insertIdAsNumber: false,
   };
-}
-
-function tlsOptions(ssl: string | null): Pick<ConnectionConfig, 'ssl'> {
-  switch (ssl) {
-    case null:
-    case 'false':
-      return {};
-    case 'true':
-      return { ssl: true };
-    case 'unverified':
-      return { ssl: { rejectUnauthorized: false } };
-    default:
-      throw new TypeError('in a MariaDB URL, ssl is true, unverified or false');
-  }
 }

@@ -13,3 +13,4 @@ export type {
   KeyKnowledge,
   TableKnowledge,
 } from './table-knowledge.js';
+export { type SourceDatabaseOptions, type SourceTls, openSourceDatabase } from './source-database.js';

@@ -16,13 +16,6 @@ describe('a MariaDB URL', () => {
     const config = parseMariadbUrl('mariadb://me@[::1]');
     expect(config).toMatchObject({ host: '::1', port: 3306, user: 'me', password: '' });
     expect(config).not.toHaveProperty('database');
-    expect(config).not.toHaveProperty('ssl');
-  });
-
-  it('asks for TLS by ?ssl=', () => {
-    expect(parseMariadbUrl('mariadb://me@db/?ssl=true').ssl).toBe(true);
-    expect(parseMariadbUrl('mariadb://me@db/?ssl=unverified').ssl).toEqual({ rejectUnauthorized: false });
-    expect(() => parseMariadbUrl('mariadb://me@db/?ssl=yes')).toThrow('ssl is true, unverified or false');
   });
 
   it.each(['postgres://me:secret@db/', 'nonsense with secret', 'mariadb:///db'])(

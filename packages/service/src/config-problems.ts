@@ -25,9 +25,9 @@ export function formatSetting(path: Path): string {
   return path.map((part) => quote(String(part))).join('.');
 }
 
-/** Environment variable that holds a source's password. */
-export function sourcePasswordVariable(source: string): string {
-  return `AFTERIMAGE_SOURCE_${source.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}_PASSWORD`;
+/** Environment variable that holds a source's password, or the URL of its MariaDB. */
+export function sourceVariable(source: string, what: 'PASSWORD' | 'MARIADB_URL'): string {
+  return `AFTERIMAGE_SOURCE_${source.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}_${what}`;
 }
 
 /** Turns what the schema found into problems with line numbers and hints. `input` is what was validated. */
@@ -93,10 +93,13 @@ function describeUnknown(path: Path, key: string): string {
 }
 
 function describeMissing(path: Path): string {
-  const [first, second, third] = path;
+  const [first, second, third, fourth] = path;
   if (first === 'postgres') return 'is missing: write it, or set AFTERIMAGE_POSTGRES_URL in the environment';
   if (first === 'sources' && third === 'password') {
-    return `is missing: write it, or set ${sourcePasswordVariable(String(second))} in the environment`;
+    return `is missing: write it, or set ${sourceVariable(String(second), 'PASSWORD')} in the environment`;
+  }
+  if (first === 'sources' && third === 'mariadb' && fourth === 'url') {
+    return `is missing: write it, or set ${sourceVariable(String(second), 'MARIADB_URL')} in the environment`;
   }
   return 'is missing';
 }

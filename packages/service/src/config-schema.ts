@@ -77,12 +77,38 @@ const isTimeZone = (name: string): boolean => {
   }
 };
 
+/**
+ * A password that is not percent-encoded can move the end of the host: what is left of it would be shown as the name of
+ * the database. White space ends the URL for everything that hides passwords.
+ */
+const isUrlOf = (schemes: readonly string[]) => (text: string) => {
+  if (!URL.canParse(text) || /[\s\p{C}]/u.test(text)) return false;
+  const { protocol, pathname } = new URL(text);
+  return schemes.includes(protocol) && !pathname.includes('@');
+};
+const encoding = '; write special characters of the password as %20 and the like';
+
+const mariadbConfig = z.strictObject({
+  url: z
+    .string()
+    .refine(isUrlOf(['mariadb:', 'mysql:']), `write mariadb://user:password@host:3306${encoding}`)
+    .describe(
+      'mariadb://user:password@host:3306, a user that may SELECT the tables (or AFTERIMAGE_SOURCE_<NAME>_MARIADB_URL)',
+    ),
+  tls: tlsConfig.optional().describe('absent = no TLS; `tls: {}` = TLS with the defaults'),
+});
+
 export const sourceConfig = z.strictObject({
   host: z.string().min(1).describe('host of the CDC listener'),
   port: z.int().min(1).max(65535).default(4001).describe('port of the CDC listener'),
   user: z.string().min(1).describe('CDC user'),
   password: z.string().describe('its password; better AFTERIMAGE_SOURCE_<NAME>_PASSWORD in the environment'),
   tls: tlsConfig.optional().describe('absent = no TLS; `tls: {}` = TLS with the defaults'),
+  mariadb: mariadbConfig
+    .optional()
+    .describe(
+      'the MariaDB server behind MaxScale, which knows what the stream does not tell: keys, exact types, labels; absent = only what is configured is known',
+    ),
   timeZone: z
     .string()
     .refine(isTimeZone, 'not a time zone name: write one like UTC or Europe/Berlin')
@@ -102,17 +128,6 @@ export const sourceConfig = z.strictObject({
   timeouts: timeoutsConfig.prefault({}).describe('how long to wait for MaxScale'),
   maxLineBytes: bytes(64 * 1024 * 1024, 'longest event that is accepted'),
 });
-
-/**
- * A password that is not percent-encoded can move the end of the host: what is left of it would be shown as the name of
- * the database. White space ends the URL for everything that hides passwords.
- */
-const isUrlOf = (schemes: readonly string[]) => (text: string) => {
-  if (!URL.canParse(text) || /[\s\p{C}]/u.test(text)) return false;
-  const { protocol, pathname } = new URL(text);
-  return schemes.includes(protocol) && !pathname.includes('@');
-};
-const encoding = '; write special characters of the password as %20 and the like';
 
 const redisUrl = z.string().refine(isUrlOf(['redis:', 'rediss:']), 'write redis://host:port or rediss://host:port');
 

@@ -38,6 +38,7 @@ const shown: Readonly<Record<string, unknown>> = {
   partitions: 4,
   rename: 'infer',
   onRefused: 'dead-letter',
+  mariadb: { url: 'mariadb://afterimage:secret@mariadb.example:3306' },
   tls: {},
   readerPort: 9401,
   writerPort: 9402,

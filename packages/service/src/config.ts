@@ -1,13 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Document, LineCounter, parseDocument } from 'yaml';
-import {
-  type ConfigProblem,
-  describeIssues,
-  formatSetting,
-  locateSetting,
-  sourcePasswordVariable,
-} from './config-problems.js';
+import { type ConfigProblem, describeIssues, formatSetting, locateSetting, sourceVariable } from './config-problems.js';
 import { type Config, configSchema } from './config-schema.js';
 import { findQueueProblems } from './queue-settings.js';
 import { findTableProblems } from './configured-tables.js';
@@ -46,7 +40,7 @@ export function resolveConfigPath(option: string | undefined, env: Environment =
 /**
  * Reads and validates the configuration. These come from the environment when set there, before the file:
  * AFTERIMAGE_POSTGRES_URL, AFTERIMAGE_REDIS_URL, AFTERIMAGE_REDIS_PASSWORD, AFTERIMAGE_REDIS_SENTINEL_PASSWORD,
- * AFTERIMAGE_SOURCE_<NAME>_PASSWORD.
+ * AFTERIMAGE_SOURCE_<NAME>_PASSWORD, AFTERIMAGE_SOURCE_<NAME>_MARIADB_URL.
  *
  * Throws ConfigError; every problem of the file is in its one message.
  */
@@ -164,13 +158,24 @@ function applyEnvironment(settings: Group, env: Environment): Group {
   const { sources } = merged;
   if (isGroup(sources)) {
     merged['sources'] = Object.fromEntries(
-      Object.entries(sources).map(([name, source]) => {
-        const password = env[sourcePasswordVariable(name)];
-        return [name, password === undefined || !isGroup(source) ? source : { ...source, password }];
-      }),
+      Object.entries(sources).map(([name, source]) => [
+        name,
+        isGroup(source) ? withSourceEnvironment(name, source, env) : source,
+      ]),
     );
   }
   return merged;
+}
+
+function withSourceEnvironment(name: string, source: Group, env: Environment): Group {
+  const password = env[sourceVariable(name, 'PASSWORD')];
+  const url = env[sourceVariable(name, 'MARIADB_URL')] ?? '';
+  const mariadb = source['mariadb'] ?? {};
+  return {
+    ...source,
+    ...(password === undefined ? {} : { password }),
+    ...(url === '' || !isGroup(mariadb) ? {} : { mariadb: { ...mariadb, url } }),
+  };
 }
 
 /** Undefined when nothing of the environment is for this queue. */

@@ -8,7 +8,7 @@ export {
   resolveConfigPath,
   withPortOffset,
 } from './config.js';
-export { type ConfigProblem, sourcePasswordVariable } from './config-problems.js';
+export { type ConfigProblem, sourceVariable } from './config-problems.js';
 export { renderConfigReference } from './config-reference.js';
 export * from './config-schema.js';
 export { renderConfigTemplate } from './config-template.js';

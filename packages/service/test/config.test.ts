@@ -234,6 +234,16 @@ describe('the environment', () => {
     expect(parseConfig(text, 'a.yaml', env).sources['shop-eu']?.password).toBe('better');
   });
 
+  it('can hold the URL of the MariaDB behind a source', () => {
+    const env = { AFTERIMAGE_SOURCE_SHOP_MARIADB_URL: 'mariadb://reads:secret@db' };
+    expect(parseConfig(minimal, 'a.yaml', env).sources['shop']?.mariadb?.url).toBe('mariadb://reads:secret@db');
+    const withTls = minimal.replace('  shop:\n', '  shop:\n    mariadb: { tls: {} }\n');
+    expect(parseConfig(withTls, 'a.yaml', env).sources['shop']?.mariadb?.tls?.rejectUnauthorized).toBe(true);
+    expect(() => parseConfig(withTls, 'a.yaml', {})).toThrow(
+      'set AFTERIMAGE_SOURCE_SHOP_MARIADB_URL in the environment',
+    );
+  });
+
   it('does not put a Redis URL on the PostgreSQL queue', () => {
     expect(parseConfig(minimal, 'a.yaml', { AFTERIMAGE_REDIS_URL: 'redis://elsewhere' }).queue.url).toBeUndefined();
   });
