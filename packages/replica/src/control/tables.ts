@@ -13,6 +13,7 @@ import {
   uuid,
 } from 'drizzle-orm/pg-core';
 import type { Field } from '@afterimage/change-events';
+import type { TableKnowledge } from '@afterimage/mariadb';
 
 /** Control tables: the only truth about progress. drizzle-kit turns this file into ../../../../migrations. */
 export const control = pgSchema('afterimage');
@@ -39,6 +40,25 @@ export const readers = control.table('readers', {
   acquiredAt: moment('acquired_at').notNull().defaultNow(),
 });
 
+/**
+ * What MariaDB said about a table, and when: one row for each time it said something else. In force is what the stream's
+ * schema version names.
+ */
+export const tableKnowledge = control.table(
+  'table_knowledge',
+  {
+    id: bigint({ mode: 'bigint' }).primaryKey().generatedAlwaysAsIdentity(),
+    source: text().notNull(),
+    databaseName: text('database_name').notNull(),
+    tableName: text('table_name').notNull(),
+    knowledge: jsonb().$type<TableKnowledge>().notNull(),
+    /** By MariaDB's clock, whose times the events have. */
+    firstSeen: moment('first_seen').notNull(),
+    lastSeen: moment('last_seen').notNull(),
+  },
+  (t) => [index('table_knowledge_table').on(t.source, t.databaseName, t.tableName, t.id)],
+);
+
 /** One row per table of a source. The id names the stream in queues and jobs. */
 export const streams = control.table(
   'streams',
@@ -50,6 +70,8 @@ export const streams = control.table(
     partitions: integer().notNull().default(1),
     /** Source names of the columns that choose an event's partition; null with one partition. */
     partitionKey: jsonb('partition_key').$type<string[] | null>(),
+    /** The knowledge that holds for what is applied next; null = nothing but the stream and the configuration is known. */
+    knowledgeId: bigint('knowledge_id', { mode: 'bigint' }).references(() => tableKnowledge.id),
     /** Writer side: active, degraded (dead letters wait) or halted (needs the operator). */
     state: text().$type<'active' | 'degraded' | 'halted'>().notNull().default('active'),
     stateCode: text('state_code'),
@@ -116,6 +138,10 @@ export interface StoredColumn {
   readonly sourceType: string;
   /** Why its values cannot be trusted, where the stream loses or bends them. */
   readonly unreliable: string | null;
+  /** Its values are read from MariaDB when a row changes, because the stream loses or bends them. */
+  readonly lookup?: boolean;
+  /** What the rows had in it that were there when it was added: PostgreSQL's text; absent = NULL. */
+  readonly fill?: string;
 }
 
 export interface SchemaStep {
@@ -129,6 +155,9 @@ export interface SchemaStep {
     | 'reorder'
     | 'rekey'
     | 'recreate'
+    | 'constraint'
+    | 'comment'
+    | 'index'
     | 'unchanged';
   readonly column: string | null;
   /** What changed, in words. */
@@ -158,6 +187,8 @@ export const schemaVersions = control.table(
     segment: text().notNull(),
     steps: jsonb().$type<SchemaStep[]>().notNull(),
     recreated: boolean().notNull().default(false),
+    /** What MariaDB knew about the table under it. */
+    knowledgeId: bigint('knowledge_id', { mode: 'bigint' }).references(() => tableKnowledge.id),
     appliedAt: moment('applied_at').notNull().defaultNow(),
   },
   (t) => [primaryKey({ columns: [t.streamId, t.version] })],
