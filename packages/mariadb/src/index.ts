@@ -1,6 +1,8 @@
 export { parseMariadbUrl } from './connection-config.js';
 export type { Queryable } from './queryable.js';
+export { mirrorRowForm, sourceRowForm } from './row-forms.js';
 export { readDatabaseKnowledge, readTableKnowledge } from './read-knowledge.js';
+export { type SourceValue, sourceValue, type SourceValueSettings } from './source-values.js';
 export { toStreamName } from './stream-name.js';
 export type {
   ColumnDefault,
