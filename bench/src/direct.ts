@@ -16,6 +16,8 @@ const settings: TableSettings = {
   rename: 'infer',
   onRefused: 'dead-letter',
   historyIndex: 'key',
+  indexes: 'none',
+  hasSource: false,
 };
 
 export interface DirectOptions {

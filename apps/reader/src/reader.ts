@@ -1,16 +1,14 @@
 import { hostname } from 'node:os';
 import type { ConnectOptions } from '@afterimage/cdc-protocol';
 import { createQueueConnection, prepareQueue, type QueueConnection } from '@afterimage/queue';
-import { endSilentConnections, type TableRegistration, undivided } from '@afterimage/replica';
+import { endSilentConnections } from '@afterimage/replica';
 import {
   type Config,
-  type ConfiguredTable,
   createBackoff,
   type Logger,
   readTlsFiles,
   type Registry,
   resolveQueueStore,
-  resolveTables,
   sleep,
   type SourceConfig,
 } from '@afterimage/service';
@@ -18,6 +16,7 @@ import pg from 'pg';
 import { createMaxScaleSource } from './maxscale-source.js';
 import { createReaderMetrics } from './metrics.js';
 import { followProgress } from './progress.js';
+import { resolveRegistrations } from './registrations.js';
 import { type ReaderRole, readSource } from './source-reader.js';
 import { createErrorLog, logTrouble } from './trouble.js';
 
@@ -59,12 +58,14 @@ export async function runReader(options: ReaderOptions): Promise<void> {
     const progress = followProgress(pool, following.signal, createErrorLog(logger, 'cannot read the offsets'));
     const metrics = createReaderMetrics(options.registry);
     await Promise.all(
-      sources.map(({ name, config: source, connection }) => {
+      sources.map(async ({ name, config: source, connection }) => {
         const log = logger.child({ source: name });
-        return readSource({
+        const tables = await resolveRegistrations(name, source, { logger: log, signal });
+        if (tables === null) return;
+        await readSource({
           name,
           source: createMaxScaleSource({ connection, ...source.timeouts }),
-          tables: resolveTables(name, source).map(registrationOf),
+          tables,
           postgresUrl: config.postgres.url,
           instance: `${hostname()}:${process.pid}`,
           pool,
@@ -84,12 +85,6 @@ export async function runReader(options: ReaderOptions): Promise<void> {
     await queue.close().catch(() => undefined);
     await pool.end();
   }
-}
-
-function registrationOf({ database, table, settings }: ConfiguredTable): TableRegistration {
-  const { partitions, key } = settings;
-  const isDivided = partitions !== undefined && partitions > 1 && key !== undefined;
-  return { database, table, division: isDivided ? { partitions, key } : undivided };
 }
 
 function createPool({ postgres: { url } }: Config, logger: Logger): pg.Pool {

@@ -1,5 +1,6 @@
 import { createQueueConnection, prepareQueue } from '@afterimage/queue';
-import { configuredSettings, createApplier, describeError } from '@afterimage/replica';
+import { openSourceDatabase } from '@afterimage/mariadb';
+import { configuredSettings, createApplier, describeError, type SourceDatabases } from '@afterimage/replica';
 import {
   type Config,
   type Logger,
@@ -7,6 +8,7 @@ import {
   createBackoff,
   createQuietLog,
   createRegistry,
+  readTlsFiles,
   resolveQueueStore,
   sleep,
   startHttp,
@@ -36,7 +38,7 @@ export async function runWriter(
   const settingsOf = configuredSettings(config);
   const registry = createRegistry('writer');
   const processBatch = createBatchProcessor({
-    applier: createApplier(pool, settingsOf),
+    applier: createApplier(pool, settingsOf, openSources(config, scope)),
     logger,
     metrics: createWriterMetrics(registry),
   });
@@ -72,6 +74,21 @@ export async function runWriter(
     },
     signal,
   );
+}
+
+/** The MariaDB servers behind the sources, each with a pool that connects when it is needed. */
+function openSources(config: Config, scope: ServiceScope): SourceDatabases {
+  const pools = new Map(
+    Object.entries(config.sources).flatMap(([name, { mariadb }]) => {
+      if (mariadb === undefined) return [];
+      const { url, tls } = mariadb;
+      const { connections } = config.writer;
+      const pool = openSourceDatabase({ url, connections, tls: tls === undefined ? undefined : readTlsFiles(tls) });
+      scope.onClose(`MariaDB of ${name}`, () => pool.end());
+      return [[name, pool] as const];
+    }),
+  );
+  return (source) => pools.get(source);
 }
 
 /** Waits for a server that is not there yet; false when told to stop meanwhile. */

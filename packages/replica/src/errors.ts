@@ -44,6 +44,14 @@ export class EventMalformed extends Error {
   }
 }
 
+/** MariaDB, which is needed to go on, does not answer or refuses: trying again may help. */
+export class SourceUnavailable extends Error {
+  constructor(message: string, cause: unknown) {
+    super(message, { cause });
+    this.name = 'SourceUnavailable';
+  }
+}
+
 /** The SQLSTATE of an error that PostgreSQL sent (or our own that stands for one), else undefined. */
 export function sqlState(error: unknown): string | undefined {
   if (error instanceof EventMalformed) return error.code;
@@ -76,6 +84,7 @@ const transientStates = new Set([
  * PostgreSQL manual, "PostgreSQL Error Codes".
  */
 export function isTransient(error: unknown): boolean {
+  if (error instanceof SourceUnavailable) return true;
   const state = sqlState(error);
   if (state !== undefined) return state.startsWith('08') || state.startsWith('53') || transientStates.has(state);
   // What pg itself throws (connection lost, refused, timed out) has no SQLSTATE; our own errors are not its.

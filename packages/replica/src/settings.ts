@@ -6,19 +6,23 @@ import type { ColumnKnowledge, TypeSettings } from './types/index.js';
 export type RenamePolicy = 'infer' | 'drop-add' | 'halt';
 
 /**
- * All that is known and decided about one table besides what its stream says: table knowledge (key, exact types,
- * labels) and policies. It comes from the configuration; a provider that asks MariaDB fits the same place.
+ * What the configuration says and decides about one table: knowledge that its stream does not tell (key, exact types,
+ * labels), which goes before MariaDB's, and policies.
  */
 export interface TableSettings {
   readonly mirror: TableName;
   readonly historySuffix: string;
-  /** Source names of the columns that identify a row, or null: rows are matched whole. */
+  /** Source names of the columns that identify a row; null: the key in MariaDB, or none, and rows are matched whole. */
   readonly key: readonly string[] | null;
   readonly columns: Readonly<Record<string, ColumnKnowledge>>;
   readonly types: TypeSettings;
   readonly rename: RenamePolicy;
   readonly onRefused: 'dead-letter' | 'halt';
   readonly historyIndex: 'key' | 'none';
+  /** `same`: the mirror gets the indexes that the table has in MariaDB. */
+  readonly indexes: 'none' | 'same';
+  /** Whether MariaDB can be asked about the table and its rows. */
+  readonly hasSource: boolean;
 }
 
 /** Tells the settings of a stream; undefined = the stream is not configured any more. */

@@ -130,6 +130,8 @@ export function testSettings(changes: Partial<TableSettings> = {}): TableSetting
     rename: 'infer',
     onRefused: 'dead-letter',
     historyIndex: 'key',
+    indexes: 'none',
+    hasSource: false,
     ...changes,
   };
 }

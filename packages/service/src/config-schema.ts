@@ -11,6 +11,7 @@ const identifier = z.string().min(1).max(64);
 const tableName = /^[^.]+\.[^.]+$/;
 
 const renamePolicy = z.enum(['infer', 'drop-add', 'halt']);
+const indexPolicy = z.enum(['none', 'same']);
 const refusedPolicy = z.enum(['dead-letter', 'halt']);
 
 export const columnConfig = z.strictObject({
@@ -25,6 +26,12 @@ export const columnConfig = z.strictObject({
     .optional()
     .describe('character set of a text column whose bytes are not UTF-8 (the stream sends those as hex)'),
   postgres: z.string().optional().describe('PostgreSQL type of the mirror column, instead of the default mapping'),
+  lookup: z
+    .boolean()
+    .optional()
+    .describe(
+      "read its values from MariaDB by the row's key when a row changes; absent = where the stream loses or bends them (needs mariadb)",
+    ),
 });
 
 export const tableConfig = z.strictObject({
@@ -33,7 +40,7 @@ export const tableConfig = z.strictObject({
     .min(1)
     .optional()
     .describe(
-      'columns that identify a row, such as its primary key; without it rows are matched whole, which is slower',
+      'columns that identify a row; without it the primary key in MariaDB (needs mariadb), else rows are matched whole, which is slower',
     ),
   as: z
     .string()
@@ -47,8 +54,9 @@ export const tableConfig = z.strictObject({
     .max(256)
     .optional()
     .describe(
-      'lanes that writers work on at once, for a table with more changes than one writer applies; needs a key (absent = 1)',
+      'lanes that writers work on at once, for a table with more changes than one writer applies; needs a key, here or in MariaDB (absent = 1)',
     ),
+  indexes: indexPolicy.optional().describe('overrides writer.indexes for this table'),
   rename: renamePolicy.optional().describe('overrides writer.rename for this table'),
   onRefused: refusedPolicy.optional().describe('overrides writer.onRefused for this table'),
 });
@@ -207,6 +215,9 @@ const writerConfig = z.strictObject({
     .default('dead-letter')
     .describe('a row that PostgreSQL refuses: keep it as a dead letter and go on, or halt the stream'),
   historySuffix: z.string().min(1).default('_history').describe('history of schema shop lives in shop_history'),
+  indexes: indexPolicy
+    .default('none')
+    .describe("same: mirrors get the indexes that MariaDB's tables have besides the key (needs mariadb)"),
   historyIndex: z
     .enum(['key', 'none'])
     .default('key')

@@ -85,7 +85,9 @@ function findKeylessPartitions(config: Config) {
       const path = ['sources', name, 'tables', entry, 'partitions'];
       const key = settings?.key;
       if (key === undefined) {
-        const text = 'needs a key, which tells the partition of a row: set `key` too, or leave partitions out';
+        if (source.mariadb !== undefined) return [];
+        const text =
+          'needs a key, which tells the partition of a row: set `key` too (or `mariadb`, which knows it), or leave partitions out';
         return [{ path, text }];
       }
       // Two texts may be one value of such a type (uuid, citext), and then one row would come by two partitions.

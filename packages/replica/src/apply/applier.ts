@@ -1,4 +1,4 @@
-import type { ClientBase, Pool } from 'pg';
+import pg, { type ClientBase, type Pool } from 'pg';
 import {
   type Batch,
   type Position,
@@ -10,9 +10,13 @@ import {
   startPosition,
 } from '@afterimage/change-events';
 import { StreamHalted, describeError, isRowRefused, isTransient, sqlState } from '../errors.js';
+import { quoteName, quoteTable } from '../names.js';
+import type { Queryable } from '@afterimage/mariadb';
 import type { TableSettingsProvider } from '../settings.js';
 import { rollBack, withConnection } from '../transaction.js';
-import { isDividedByKey, type ReadySchema, StreamContext } from './context.js';
+import { type Learned, type Prepared, type ReadySchema, StreamContext } from './context.js';
+import { type Lookups, lookUp, needsLookups } from './lookup.js';
+import { type SourceDatabases, learnTable } from './source.js';
 import { type IsolationResult, isolateRefused } from './isolate.js';
 import {
   commitOffset,
@@ -66,7 +70,12 @@ export interface Applier {
   apply(batch: Batch): Promise<Outcome>;
 }
 
-export function createApplier(pool: Pool, settingsOf: TableSettingsProvider): Applier {
+/** `databaseOf` gives the MariaDB server behind a source, where one is configured. */
+export function createApplier(
+  pool: Pool,
+  settingsOf: TableSettingsProvider,
+  databaseOf: SourceDatabases = () => undefined,
+): Applier {
   const contexts = new Map<string, StreamContext>();
 
   function contextOf(batch: Batch): StreamContext | undefined {
@@ -83,12 +92,17 @@ export function createApplier(pool: Pool, settingsOf: TableSettingsProvider): Ap
     async apply(batch) {
       const context = contextOf(batch);
       if (context === undefined) return { kind: 'unknown' };
-      let mode: Mode = { rows: 'whole', lock: 'partition' };
+      const ask = createQuestions(pool, databaseOf(batch.stream.source), batch, context);
+      let mode: Mode = { rows: 'whole', lock: 'partition', canAsk: ask !== null, ...(await ask?.beforehand()) };
       for (;;) {
         const result = await attempt(pool, batch, context, mode);
         if (result.kind === 'refused') mode = { ...mode, rows: 'isolated' };
         else if (result.kind === 'barrier') mode = { ...mode, lock: 'stream' };
-        else return result;
+        else if (result.kind === 'unknown-table') mode = { ...mode, ...(await ask?.aboutTable()) };
+        else if (result.kind === 'unknown-values') {
+          const newSchema = result.newSchema ?? mode.newSchema;
+          mode = { ...mode, ...(newSchema && { newSchema }), ...(await ask?.aboutValues(result.ready)) };
+        } else return result;
       }
     },
   };
@@ -100,20 +114,66 @@ interface Mode {
   readonly rows: 'whole' | 'isolated';
   /** `stream`: it crosses a barrier, so all partitions of its stream are locked. */
   readonly lock: 'partition' | 'stream';
+  /** MariaDB can be asked. */
+  readonly canAsk: boolean;
+  readonly learned?: Learned;
+  readonly lookups?: Lookups;
+  /** A schema that this batch brought into force in an attempt before. */
+  readonly newSchema?: NewSchema;
 }
 
-/** Why a batch must be tried in another mode. */
-type Again = { readonly kind: 'refused' } | { readonly kind: 'barrier' };
+/** Why a batch must be tried in another mode. What MariaDB is asked for is asked while nothing is locked. */
+type Again =
+  | { readonly kind: 'refused' }
+  | { readonly kind: 'barrier' }
+  | { readonly kind: 'unknown-table' }
+  /** With a schema that came into force in this attempt, which is committed by itself. */
+  | { readonly kind: 'unknown-values'; readonly ready: ReadySchema; readonly newSchema?: NewSchema };
+
+interface Questions {
+  /** What the schema of the last batch lets expect, which saves an attempt. */
+  beforehand(): Promise<Pick<Mode, 'lookups'>>;
+  aboutTable(): Promise<Pick<Mode, 'learned'>>;
+  aboutValues(ready: ReadySchema): Promise<Pick<Mode, 'lookups'>>;
+}
+
+function createQuestions(
+  pool: Pool,
+  source: Queryable | undefined,
+  batch: Batch,
+  context: StreamContext,
+): Questions | null {
+  const { settings } = context;
+  if (source === undefined || !settings.hasSource) return null;
+  const aboutValues = async (ready: ReadySchema) => ({
+    lookups: await lookUp({ pool, source, batch, ready, settings }),
+  });
+  return {
+    async aboutTable() {
+      const knowledge = await learnTable(pool, source, batch);
+      context.asked();
+      return { learned: { knowledge } };
+    },
+    aboutValues,
+    async beforehand() {
+      const { last } = context;
+      const isSame = last !== null && last.version.fingerprint === batch.schema.fingerprint;
+      return isSame && needsLookups(last) && batch.count > 0 ? aboutValues(last) : {};
+    },
+  };
+}
 
 async function attempt(pool: Pool, batch: Batch, context: StreamContext, mode: Mode): Promise<Outcome | Again> {
   return withConnection(pool, async (client) => {
     try {
-      const { outcome, ready, isOver } = await applyLocked(client, batch, context, mode);
-      if (isOver !== true) await client.query(outcome.kind === 'applied' ? 'COMMIT' : 'ROLLBACK');
-      if (outcome.kind === 'applied' && ready !== null) context.remember(ready);
+      const { outcome, ready, offset, isOver } = await applyLocked(client, batch, context, mode);
+      const isDone = outcome.kind === 'applied' || (outcome.kind === 'unknown-values' && outcome.ready.isNew);
+      if (isOver !== true) await client.query(isDone ? 'COMMIT' : 'ROLLBACK');
+      if (isDone && ready !== null && offset !== undefined) context.remember(ready, offset);
       return outcome;
     } catch (error) {
       await rollBack(client);
+      if (mode.rows === 'whole' && (await relaxNotNull(client, context, error))) return { kind: 'barrier' };
       return interpret(client, batch, error, mode);
     }
   });
@@ -125,6 +185,20 @@ async function interpret(client: ClientBase, batch: Batch, error: unknown, mode:
   const halt = asHalt(error);
   await recordHalt(client, batch, halt);
   return { kind: 'halted', code: halt.code, message: halt.message };
+}
+
+/**
+ * A row of before its column became NOT NULL at the source may come when that is known here already: the row is right, so
+ * the mirror's NOT NULL goes. It comes back with the next schema version, when no such row is left.
+ */
+async function relaxNotNull(client: ClientBase, { last, names }: StreamContext, error: unknown): Promise<boolean> {
+  if (sqlState(error) !== '23502' || !(error instanceof pg.DatabaseError)) return false;
+  const { schema, table, column: refused } = error;
+  if (schema !== names.mirror.schema || table !== names.mirror.table) return false;
+  const column = last?.target.columns.find(({ mirror }) => mirror === refused);
+  if (column?.known == null || last?.version.key?.includes(column.mirror) === true) return false;
+  await client.query(`ALTER TABLE ${quoteTable(names.mirror)} ALTER COLUMN ${quoteName(column.mirror)} DROP NOT NULL`);
+  return true;
 }
 
 function asHalt(error: unknown): StreamHalted {
@@ -151,13 +225,15 @@ function asHalt(error: unknown): StreamHalted {
 interface Applied {
   readonly outcome: Outcome | Again;
   readonly ready: ReadySchema | null;
+  /** As it was locked. */
+  readonly offset?: LockedOffset;
   /** The transaction has ended. */
   readonly isOver?: boolean;
 }
 
 const without = (outcome: Outcome | Again): Applied => ({ outcome, ready: null });
 
-async function applyLocked(client: ClientBase, batch: Batch, configured: StreamContext, mode: Mode): Promise<Applied> {
+async function applyLocked(client: ClientBase, batch: Batch, context: StreamContext, mode: Mode): Promise<Applied> {
   // Sent together: a connection that takes queries in a row makes one round trip of both.
   const [, { own: offset, all }] = await Promise.all([begin(client, mode), lockFor(client, batch, mode)]);
   if (offset === undefined) return without({ kind: 'unknown' });
@@ -165,18 +241,32 @@ async function applyLocked(client: ClientBase, batch: Batch, configured: StreamC
   if (place.kind !== 'next') return without(place);
 
   const { position, run } = place;
-  const context = await configured.underDivision(client, batch, offset);
-  const hasEvents = run.lines.length > 0;
-  const ready = hasEvents ? await context.prepare(client, batch, offset.schemaVersion) : null;
-  const isNew = hasEvents && ready === null;
+  const prepared = run.lines.length > 0 ? await context.prepare(client, batch, offset, mode.learned) : null;
+  const isNew = prepared?.kind === 'stale';
   const blocked = judgeBarrier(batch, { offset, all }, { isNew, lock: mode.lock });
   if (blocked !== undefined) return without(blocked);
-  if (hasEvents) {
-    const applied = await applyRun(client, { batch, context, offset, position, run, mode }, ready);
-    return context === configured ? applied : { ...applied, ready: null };
+  if (prepared === null) {
+    await commitOffset(client, { batch, position, lost: new Map() });
+    return without(nothingApplied);
   }
-  await commitOffset(client, { batch, position, lost: new Map() });
-  return without(nothingApplied);
+  const missing = judgeKnown(context, { prepared, offset, mode });
+  if (missing !== undefined) return without(missing);
+  const ready = prepared.kind === 'ready' ? prepared.schema : null;
+  return { ...(await applyRun(client, { batch, context, offset, position, run, mode }, ready)), offset };
+}
+
+/** Whether MariaDB has to be asked first: about the table when its columns are new, about the values that are looked up. */
+function judgeKnown(
+  { settings, mayAsk }: StreamContext,
+  { prepared, offset, mode }: { prepared: Prepared; offset: LockedOffset; mode: Mode },
+): Again | undefined {
+  if (!mode.canAsk || !settings.hasSource) return undefined;
+  const isOther = prepared.kind === 'stale' && !prepared.isSameShape;
+  if (mode.learned === undefined && (isOther || (offset.knowledgeId === null && mayAsk)))
+    return { kind: 'unknown-table' };
+  if (prepared.kind === 'stale' || !needsLookups(prepared.schema)) return undefined;
+  const isAsked = mode.lookups?.version === prepared.schema.version.version;
+  return isAsked ? undefined : { kind: 'unknown-values', ready: prepared.schema };
 }
 
 /**
@@ -246,11 +336,13 @@ interface LockedRun {
 
 async function applyRun(client: ClientBase, locked: LockedRun, inForce: ReadySchema | null): Promise<Applied> {
   const { batch, context, offset, position, run, mode } = locked;
-  checkPartitionKey(batch, offset, context);
   if (inForce !== null && mode.rows === 'whole' && !isHaltedHere(offset)) {
     return applyAtOnce(client, locked, inForce);
   }
   const ready = inForce ?? (await changeSchema(client, locked));
+  if (ready.isNew && mode.canAsk && needsLookups(ready)) {
+    return { outcome: { kind: 'unknown-values', ready, newSchema: describeSchema(ready) }, ready };
+  }
   const result = await runBatch(client, ready, run, mode);
   if (result.refusals.length > 0 && context.settings.onRefused === 'halt') {
     const [first] = result.refusals;
@@ -261,7 +353,7 @@ async function applyRun(client: ClientBase, locked: LockedRun, inForce: ReadySch
   await commitOffset(client, { batch, position, lost });
   await recordState(client, batch.stream.id, { offset, refused: result.refusals.length });
   const refused = result.refusals.length;
-  const newSchema = ready.isNew ? describeSchema(ready) : null;
+  const newSchema = ready.isNew ? describeSchema(ready) : (mode.newSchema ?? null);
   return { outcome: { kind: 'applied', events, refused, missing, lost, newSchema }, ready };
 }
 
@@ -271,30 +363,22 @@ async function applyRun(client: ClientBase, locked: LockedRun, inForce: ReadySch
  */
 async function applyAtOnce(
   client: ClientBase,
-  { batch, position, run }: LockedRun,
+  { batch, position, run, mode }: LockedRun,
   ready: ReadySchema,
 ): Promise<Applied> {
-  const applied = runEvents(client, ready, run, { offset: offsetValues(batch, position) });
+  const applied = runEvents(client, ready, run, { offset: offsetValues(batch, position), lookups: mode.lookups });
   const [{ events, missing, lost }] = await Promise.all([applied, client.query('COMMIT')]);
   return {
-    outcome: { kind: 'applied', events, refused: 0, missing, lost, newSchema: null },
+    outcome: { kind: 'applied', events, refused: 0, missing, lost, newSchema: mode.newSchema ?? null },
     ready,
     isOver: true,
   };
 }
 
-async function changeSchema(client: ClientBase, { batch, context, offset }: LockedRun): Promise<ReadySchema> {
-  const ready = await context.change(client, batch, offset.schemaVersion);
+async function changeSchema(client: ClientBase, { batch, context, offset, mode }: LockedRun): Promise<ReadySchema> {
+  const ready = await context.change(client, batch, offset, mode.learned);
   await recordSchemaVersion(client, batch.stream.id, ready.version.version);
   return ready;
-}
-
-function checkPartitionKey(batch: Batch, offset: LockedOffset, { settings }: StreamContext): void {
-  if (isDividedByKey(batch, offset, settings.key)) return;
-  throw new StreamHalted(
-    'PARTITION_KEY_DIFFERS',
-    `the stream is divided by (${offset.partitionKey?.join(', ')}), but the key is (${settings.key?.join(', ')}): restart the reader with the same configuration`,
-  );
 }
 
 function describeSchema({ version, target }: ReadySchema): NewSchema {
@@ -307,8 +391,9 @@ function describeSchema({ version, target }: ReadySchema): NewSchema {
 }
 
 async function runBatch(client: ClientBase, ready: ReadySchema, run: Run, mode: Mode): Promise<IsolationResult> {
-  if (mode.rows === 'isolated') return isolateRefused(client, ready, run);
-  return { ...(await runEvents(client, ready, run)), refusals: [] };
+  const { lookups } = mode;
+  if (mode.rows === 'isolated') return isolateRefused(client, ready, run, lookups);
+  return { ...(await runEvents(client, ready, run, { lookups })), refusals: [] };
 }
 
 /**

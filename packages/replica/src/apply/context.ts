@@ -2,13 +2,14 @@ import type { ClientBase } from 'pg';
 import type { Batch } from '@afterimage/change-events';
 import { applySchemaChange, isInForce } from '../schema/change.js';
 import { type TargetSchema, targetSchema } from '../schema/target.js';
-import { type SchemaVersion, keyNames, loadVersion } from '../schema/versions.js';
+import { StreamHalted } from '../errors.js';
+import { type KnowledgeRecord, type SchemaVersion, keyNames, loadKnowledge, loadVersion } from '../schema/versions.js';
 import { type ReplicaNames, replicaNames } from '../names.js';
 import type { TableSettings } from '../settings.js';
 import type { LockedOffset } from './offset.js';
 import { type ApplyStatement, type StatementOptions, applyStatement } from './statement.js';
 
-type Variant = Pick<StatementOptions, 'nul' | 'mirror' | 'offset'>;
+type Variant = Pick<StatementOptions, 'nul' | 'mirror' | 'offset' | 'lookup'>;
 
 /** A schema version made ready to apply batches: its mappings and its statements, built once. */
 export interface ReadySchema {
@@ -35,7 +36,7 @@ export function readySchema({ version, target, names, isNew }: SchemaParts): Rea
     names,
     isNew,
     statement(variant) {
-      const key = `${variant.nul} ${variant.mirror} ${variant.offset}`;
+      const key = `${variant.nul} ${variant.mirror} ${variant.offset} ${variant.lookup}`;
       const known = statements.get(key);
       if (known !== undefined) return known;
       const built = applyStatement({ names, version, columns: target.columns, ...variant });
@@ -60,55 +61,118 @@ export function isDividedByKey(
 
 type SchemaSource = Pick<Batch, 'stream' | 'schema' | 'firstOrdinal' | 'firstTimestamp'>;
 
+/** What was found out about a stream for one batch, outside its transaction. */
+export interface Learned {
+  /** What MariaDB says of the table; null = nothing more than was known. */
+  readonly knowledge: KnowledgeRecord | null;
+}
+
+/** `stale`: the batch needs another schema version; `isSameShape`: although its fields are those of the version in force. */
+export type Prepared =
+  | { readonly kind: 'ready'; readonly schema: ReadySchema }
+  | { readonly kind: 'stale'; readonly isSameShape: boolean };
+
+const askAgainMs = 30_000;
+
 /** What one process remembers of a stream between batches. It is only a cache: the offset row decides. */
 export class StreamContext {
   readonly settings: TableSettings;
   readonly names: ReplicaNames;
-  #ready: ReadySchema | null = null;
+  #ready: { readonly schema: ReadySchema; readonly division: string } | null = null;
+  #quietUntil = 0;
 
   constructor(settings: TableSettings) {
     this.settings = settings;
     this.names = replicaNames(settings.mirror, settings.historySuffix);
   }
 
-  /** The schema in force, `current` by the locked offset row, made ready; null when it is not the one of the batch. */
-  async prepare(client: ClientBase, batch: SchemaSource, current: number): Promise<ReadySchema | null> {
-    const known = this.#ready;
-    if (known !== null && known.version.version === current && known.version.fingerprint === batch.schema.fingerprint)
-      return known;
-    const version = await loadVersion(client, batch.stream.id, current);
-    const target = targetSchema(batch.schema.fields, this.settings);
-    if (version === null || !isInForce(version, target, batch.schema.fingerprint)) return null;
-    return readySchema({ version, target, names: this.names, isNew: false });
+  /** Whether to ask for a table that MariaDB did not have when it was asked last: not with every batch. */
+  get mayAsk(): boolean {
+    return Date.now() >= this.#quietUntil;
   }
 
-  /**
-   * While a stream is still divided by another key than the configured one, the key in force holds: the reader divides it
-   * anew once all partitions have been applied up to the same event.
-   */
-  async underDivision(client: ClientBase, batch: SchemaSource, offset: LockedOffset): Promise<StreamContext> {
-    if (isDividedByKey(batch, offset, this.settings.key)) return this;
+  asked(): void {
+    this.#quietUntil = Date.now() + askAgainMs;
+  }
+
+  /** The schema that was in force for the last batch. */
+  get last(): ReadySchema | null {
+    return this.#ready?.schema ?? null;
+  }
+
+  /** The schema in force by the locked offset row, made ready, where it is the one that the batch needs. */
+  async prepare(
+    client: ClientBase,
+    batch: SchemaSource,
+    offset: LockedOffset,
+    learned: Learned | undefined,
+  ): Promise<Prepared> {
+    const wanted = learned?.knowledge?.id ?? offset.knowledgeId;
+    const { fingerprint } = batch.schema;
+    const fits = ({ knowledge, ...version }: SchemaVersion): boolean =>
+      version.fingerprint === fingerprint && (knowledge?.id ?? null) === wanted;
+    const known = this.#ready;
+    if (
+      known?.schema.version.version === offset.schemaVersion &&
+      known.division === divisionOf(offset) &&
+      fits(known.schema.version)
+    )
+      return { kind: 'ready', schema: known.schema };
     const version = await loadVersion(client, batch.stream.id, offset.schemaVersion);
-    const key = version === null ? null : keyNames(version);
-    if (key === null || !isDividedByKey(batch, offset, key)) return this;
-    return new StreamContext({ ...this.settings, key });
+    const isSameShape = version?.fingerprint === fingerprint;
+    if (version === null || !fits(version)) return { kind: 'stale', isSameShape };
+    const target = this.#findTarget(batch, offset, { version, knowledge: version.knowledge });
+    if (!isInForce(version, target, fingerprint)) return { kind: 'stale', isSameShape };
+    return { kind: 'ready', schema: readySchema({ version, target, names: this.names, isNew: false }) };
   }
 
   /** Changes mirror and history to the schema of the batch, in the caller's transaction, which has all offset rows locked. */
-  async change(client: ClientBase, batch: SchemaSource, current: number): Promise<ReadySchema> {
+  async change(
+    client: ClientBase,
+    batch: SchemaSource,
+    offset: LockedOffset,
+    learned: Learned | undefined,
+  ): Promise<ReadySchema> {
     const { settings, names } = this;
-    const target = targetSchema(batch.schema.fields, settings);
-    const before = await loadVersion(client, batch.stream.id, current);
+    const before = await loadVersion(client, batch.stream.id, offset.schemaVersion);
+    const knowledge = learned?.knowledge ?? (await loadKnowledge(client, offset.knowledgeId));
+    const target = this.#findTarget(batch, offset, { version: before, knowledge });
     // What the configuration changed holds from this batch on, what the source changed from its first event on.
     const { since, fingerprint } = batch.schema;
     const firstOrdinal = before?.fingerprint === fingerprint ? batch.firstOrdinal : since;
-    const change = { batch: { ...batch, firstOrdinal }, current: before, target, settings, names };
+    const change = { batch: { ...batch, firstOrdinal }, current: before, target, settings, names, knowledge };
     const version = await applySchemaChange(client, change);
     return readySchema({ version, target, names, isNew: true });
   }
 
-  /** To be called when the transaction that made it ready has been committed. */
-  remember(ready: ReadySchema): void {
-    this.#ready = { ...ready, isNew: false };
+  /**
+   * While a stream is still divided by another key than the wanted one, the key in force holds: the reader divides it anew
+   * once all partitions have been applied up to the same event.
+   */
+  #findTarget(
+    batch: SchemaSource,
+    offset: LockedOffset,
+    { version, knowledge }: { version: SchemaVersion | null; knowledge: KnowledgeRecord | null },
+  ): TargetSchema {
+    const { fields } = batch.schema;
+    const wanted = targetSchema(fields, this.settings, knowledge?.table ?? null);
+    const wantedKey = keyNames(wanted);
+    if (isDividedByKey(batch, offset, wantedKey)) return wanted;
+    const key = version === null ? null : keyNames(version);
+    if (key !== null && isDividedByKey(batch, offset, key))
+      return targetSchema(fields, { ...this.settings, key }, knowledge?.table ?? null);
+    throw new StreamHalted(
+      'PARTITION_KEY_DIFFERS',
+      `the stream is divided by (${offset.partitionKey?.join(', ')}), but the key is (${wantedKey?.join(', ')}): restart the reader with the same configuration`,
+    );
   }
+
+  /** To be called when the transaction that made it ready has been committed. */
+  remember(ready: ReadySchema, offset: LockedOffset): void {
+    this.#ready = { schema: { ...ready, isNew: false }, division: divisionOf(offset) };
+  }
+}
+
+function divisionOf({ partitionKey }: LockedOffset): string {
+  return JSON.stringify(partitionKey);
 }

@@ -9,6 +9,39 @@ export interface EventsQueryOptions {
   readonly nul: boolean;
 }
 
+/**
+ * The rows of `eventsQuery`, with what MariaDB says now in place of values that the stream loses or bends, where the row
+ * was found there by its key. `parameter` holds what was found: a JSON array of objects with the text of column i as `ci`.
+ */
+export function lookedUpEvents(options: EventsQueryOptions, parameter: string): string {
+  const { version, columns } = options;
+  const keyed = columns.flatMap((column, i) => (version.key?.includes(column.mirror) === true ? [i] : []));
+  const asked = new Set(columns.flatMap((column, i) => (column.lookup ? [i] : [])));
+  const wanted = [...keyed, ...asked];
+  const typed = wanted.map((i) => `c${i}::${version.columns[i]?.postgresType ?? 'text'} AS v${i}`);
+  const found = `SELECT true AS hit, ${typed.join(', ')} FROM json_to_recordset(${parameter}::json) AS r(${wanted.map((i) => `c${i} text`).join(', ')})`;
+  const isHit = `(f.hit IS TRUE AND e.event_type IN ('insert', 'update_after'))`;
+  const values = columns.map((_, i) =>
+    asked.has(i) ? `CASE WHEN ${isHit} THEN f.v${i} ELSE e.v${i} END AS v${i}` : `e.v${i}`,
+  );
+  const lost = lostColumns(columns).map(({ name }, i) => {
+    const isAsked = columns.some((column) => column.name === name && column.lookup);
+    return isAsked ? `(e.lost_${i} AND NOT ${isHit}) AS lost_${i}` : `e.lost_${i}`;
+  });
+  const meta = ['stream_ordinal', 'domain', 'server_id', 'sequence', 'event_number', 'ts', 'event_type'].map(
+    (name) => `e.${name}`,
+  );
+  return (
+    `SELECT ${[...meta, ...values, ...lost].join(', ')} FROM (${eventsQuery(options)}) AS e ` +
+    `LEFT JOIN (${found}) AS f ON ${keyed.map((i) => `f.v${i} = e.v${i}`).join(' AND ')}`
+  );
+}
+
+/** Whether values are to be looked up: not in a table of so many columns that its lost values come as an array. */
+export function hasLookups({ version, columns }: Pick<EventsQueryOptions, 'version' | 'columns'>): boolean {
+  return version.key !== null && columns.some(({ lookup }) => lookup) && !isWide(columns);
+}
+
 /** The columns whose values the stream may lose, each with the SQL that tells whether it did. */
 export function lostColumns(columns: readonly TargetColumn[]): { name: string; condition: string }[] {
   const { refs } = recordset(columns);

@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg';
 import { describeError, isRowRefused, sqlState } from '../errors.js';
 import type { ReadySchema } from './context.js';
+import type { Lookups } from './lookup.js';
 import { type Run, type RunResult, runEvents } from './run.js';
 import { type Unit, splitUnits } from './units.js';
 
@@ -20,7 +21,12 @@ export interface IsolationResult extends RunResult {
  * Applies a batch that PostgreSQL refused as a whole, halving it until each refused unit stands alone; everything
  * else is applied, in order. About 2·r·log2(n) statements for r refusals among n units.
  */
-export async function isolateRefused(client: ClientBase, ready: ReadySchema, run: Run): Promise<IsolationResult> {
+export async function isolateRefused(
+  client: ClientBase,
+  ready: ReadySchema,
+  run: Run,
+  lookups?: Lookups,
+): Promise<IsolationResult> {
   const refusals: Refusal[] = [];
   const lost = new Map<string, number>();
   let events = 0;
@@ -31,11 +37,12 @@ export async function isolateRefused(client: ClientBase, ready: ReadySchema, run
     if (first === undefined) return;
     await client.query('SAVEPOINT isolate');
     try {
-      const result = await runEvents(client, ready, {
+      const part = {
         ...run,
         lines: units.flatMap((unit) => unit.lines),
         ordinals: units.flatMap((unit) => unit.ordinals),
-      });
+      };
+      const result = await runEvents(client, ready, part, { lookups });
       await client.query('RELEASE SAVEPOINT isolate');
       events += result.events;
       missing += result.missing;

@@ -22,10 +22,12 @@ export interface LockedOffset {
   readonly statePartition: number | null;
   /** Of the stream: source names of the columns that choose the partition; null with one partition. */
   readonly partitionKey: readonly string[] | null;
+  /** Of the stream: the knowledge that holds for what is applied next. */
+  readonly knowledgeId: string | null;
 }
 
 const selectOffsets = `
-  SELECT o.partition, o.layout, o.position, o.ordinal::text, o.schema_version AS "schemaVersion", s.state, s.state_partition AS "statePartition", s.partition_key AS "partitionKey"
+  SELECT o.partition, o.layout, o.position, o.ordinal::text, o.schema_version AS "schemaVersion", s.state, s.state_partition AS "statePartition", s.partition_key AS "partitionKey", s.knowledge_id::text AS "knowledgeId"
   FROM afterimage.offsets o JOIN afterimage.streams s ON s.id = o.stream_id WHERE o.stream_id = $1`;
 
 type OffsetRow = Omit<LockedOffset, 'ordinal'> & { readonly ordinal: string };
@@ -58,6 +60,9 @@ export interface OffsetCommit {
   readonly position: Position;
   readonly lost: ReadonlyMap<string, number>;
 }
+
+/** How many parameters `moveOffset` takes. */
+export const offsetParameters = 7;
 
 /** SQL that moves an offset; its parameters, of which `first` is the number of the first, are those of `offsetValues`. */
 export function moveOffset(first: number): string {

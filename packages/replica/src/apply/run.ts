@@ -1,6 +1,7 @@
 import type { ClientBase } from 'pg';
 import { prepareEvents } from '../types/index.js';
 import type { ReadySchema } from './context.js';
+import type { Lookups } from './lookup.js';
 import { splitEvents } from './event-prefix.js';
 
 /** Events to apply in order under one schema. */
@@ -24,6 +25,8 @@ export interface RunOptions {
   readonly mirror?: boolean;
   /** Moves the offset in the same statement: the values of `offsetValues`. */
   readonly offset?: readonly (string | number)[];
+  /** What was looked up in MariaDB for these events. */
+  readonly lookups?: Lookups | undefined;
 }
 
 /**
@@ -34,13 +37,19 @@ export async function runEvents(
   client: ClientBase,
   ready: ReadySchema,
   run: Run,
-  { mirror = true, offset }: RunOptions = {},
+  { mirror = true, offset, lookups }: RunOptions = {},
 ): Promise<RunResult> {
   const { rows: events, arrays } = splitEvents(run.lines, run.sequenceBases);
   const { json, nul } = prepareEvents(events);
-  const statement = ready.statement({ nul: nul !== null, mirror, offset: offset !== undefined });
+  const statement = ready.statement({
+    nul: nul !== null,
+    mirror,
+    offset: offset !== undefined,
+    lookup: lookups !== undefined,
+  });
   const ordinals = `{${run.ordinals.join(',')}}`;
   const values: unknown[] = [json, ordinals, ...arrays, ...(nul === null ? [] : [nul]), ...(offset ?? [])];
+  if (lookups !== undefined) values.push(lookups.found);
   const { rows } = await client.query<Record<string, number>>({ name: statement.name, text: statement.text, values });
   const row = rows[0] ?? {};
   const lost = new Map<string, number>();

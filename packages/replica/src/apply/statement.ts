@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { historyRowColumns } from '../history/segment.js';
 import { type ReplicaNames, quoteLiteral, quoteName, quoteTable } from '../names.js';
 import { identityOf, rowHash } from '../schema/ddl.js';
-import { eventsQuery, lostColumns, lostReference } from './events-query.js';
-import { moveOffset } from './offset.js';
+import { eventsQuery, lookedUpEvents, lostColumns, lostReference } from './events-query.js';
+import { moveOffset, offsetParameters } from './offset.js';
 import type { TargetColumn } from '../schema/target.js';
 import type { SchemaVersion } from '../schema/versions.js';
 
@@ -26,12 +26,18 @@ export interface StatementOptions extends MirrorStatementOptions {
   readonly nul: boolean;
   /** False: history only. */
   readonly mirror: boolean;
-  /** The statement moves the offset, too; the parameters of that come last. */
+  /** The statement moves the offset, too. */
   readonly offset: boolean;
+  /** Values that were looked up in MariaDB are the last parameter. */
+  readonly lookup: boolean;
 }
 
+/** The first parameter behind those of `eventsQuery`. */
+const firstFree = ({ nul }: StatementOptions): number => (nul ? 10 : 9);
+
 /**
- * The statement that applies one batch; its parameters are those of `eventsQuery`.
+ * The statement that applies one batch; its parameters are those of `eventsQuery`, then those of `moveOffset`, then what
+ * was looked up.
  *
  *     WITH events AS (SELECT … typed … FROM json_to_recordset($1)), parsed once
  *          history AS (INSERT INTO segment SELECT … FROM events),
@@ -51,7 +57,7 @@ export function applyStatement(options: StatementOptions): ApplyStatement {
   const isLost = lostReference(columns);
   const counts = lost.map((_, i) => `count(*) FILTER (WHERE ${isLost(i)})::int AS lost_${i}`);
   const text = [
-    `WITH events AS MATERIALIZED (${eventsQuery(options)})`,
+    `WITH events AS MATERIALIZED (${typedEvents(options)})`,
     `, history AS (${historyInsert(options)})`,
     ...mirror.parts.map((part) => `, ${part}`),
     `, tally AS (SELECT ${['count(*)::int AS events', ...counts].join(', ')} FROM events)`,
@@ -60,6 +66,11 @@ export function applyStatement(options: StatementOptions): ApplyStatement {
   ].join('\n');
   const name = `apply_${createHash('sha256').update(text).digest('hex').slice(0, 24)}`;
   return { name, text, counted: lost.map((column) => column.name) };
+}
+
+function typedEvents(options: StatementOptions): string {
+  if (!options.lookup) return eventsQuery(options);
+  return lookedUpEvents(options, `$${firstFree(options) + (options.offset ? offsetParameters : 0)}`);
 }
 
 /**
@@ -76,8 +87,8 @@ export function mirrorStatement(options: MirrorStatementOptions, events: string)
 }
 
 /** The offset moves, and the lost values are counted. */
-function progressParts({ nul }: StatementOptions, lost: readonly { name: string }[]): string[] {
-  const first = nul ? 10 : 9;
+function progressParts(options: StatementOptions, lost: readonly { name: string }[]): string[] {
+  const first = firstFree(options);
   const moved = `moved AS (${moveOffset(first)})`;
   if (lost.length === 0) return [moved];
   const names = lost.map(({ name }) => quoteLiteral(name)).join(', ');

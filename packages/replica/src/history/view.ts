@@ -61,8 +61,9 @@ function historyQuery(versions: readonly VersionColumns[], timeZone: string): st
       const values = columns.map(({ name, origin, postgresType }) => {
         const column = own?.get(origin);
         const lineage = later.flatMap((version) => version.get(origin) ?? []);
-        const value = column === undefined ? `NULL::${postgresType}` : convertThrough(column, lineage, timeZone);
-        return `${value} AS ${quoteName(name)}`;
+        const value =
+          column === undefined ? null : convertThrough(quoteName(column.history), [column, ...lineage], timeZone);
+        return `${value ?? fillThrough(lineage, timeZone) ?? `NULL::${postgresType}`} AS ${quoteName(name)}`;
       });
       return `SELECT ${[meta, ...values].join(', ')} FROM ${segment}`;
     })
@@ -74,14 +75,15 @@ function columnsByOrigin({ columns }: VersionColumns): Map<string, StoredColumn>
 }
 
 /** Through every type the column has had since, as the mirror's values went: 1.6 that was an integer once is 2 for ever. */
-function convertThrough(column: StoredColumn, lineage: readonly StoredColumn[], timeZone: string): string {
-  let value = quoteName(column.history);
-  let from = column;
-  for (const to of lineage) {
-    value = viewExpression(value, from, to, timeZone);
-    from = to;
-  }
-  return value;
+function convertThrough(ref: string, lineage: readonly StoredColumn[], timeZone: string): string {
+  return lineage.slice(1).reduce((value, to, i) => viewExpression(value, lineage[i] ?? to, to, timeZone), ref);
+}
+
+/** A column that came later has, in rows from before, what MariaDB filled it with: the mirror's rows got the same. */
+function fillThrough(lineage: readonly StoredColumn[], timeZone: string): string | null {
+  const [first] = lineage;
+  if (first?.fill === undefined) return null;
+  return convertThrough(`${quoteLiteral(first.fill)}::${first.mappedType}`, lineage, timeZone);
 }
 
 export interface AsOfOptions {

@@ -1,8 +1,8 @@
 import type { ClientBase } from 'pg';
 import type { StreamRecord } from '../control/streams.js';
 import { type ReplicaNames, replicaNames } from '../names.js';
-import { type TargetSchema, targetSchema } from '../schema/target.js';
-import { type SchemaVersion, keyNames, loadVersion } from '../schema/versions.js';
+import { type TargetSchema, targetOf } from '../schema/target.js';
+import { type SchemaVersion, loadVersion } from '../schema/versions.js';
 import type { TableSettings, TableSettingsProvider } from '../settings.js';
 
 /** The schema in force of a stream with what operations on mirror and history need. */
@@ -35,5 +35,5 @@ export async function loadCurrent(
   const version = await loadVersion(client, stream.id, Math.max(0, ...rows.map((row) => row.version)));
   if (version === null) throw new Error(`nothing of ${name} has been applied yet: it has no mirror and no history`);
   const names = replicaNames(settings.mirror, settings.historySuffix);
-  return { settings, names, version, target: targetSchema(version.fields, { ...settings, key: keyNames(version) }) };
+  return { settings, names, version, target: targetOf(version, settings) };
 }

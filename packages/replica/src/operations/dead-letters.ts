@@ -7,9 +7,9 @@ import { describeError, isRowRefused, sqlState } from '../errors.js';
 import { quoteName, quoteTable } from '../names.js';
 import { applySchemaChange, isInForce } from '../schema/change.js';
 import { identityOf, rowHash } from '../schema/ddl.js';
-import { targetSchema } from '../schema/target.js';
-import { type SchemaVersion, loadVersions } from '../schema/versions.js';
-import type { TableSettings, TableSettingsProvider } from '../settings.js';
+import { targetOf, targetSchema } from '../schema/target.js';
+import { type SchemaVersion, keyNames, loadVersions } from '../schema/versions.js';
+import type { TableSettingsProvider } from '../settings.js';
 import { recordSchemaVersion, refreshState } from '../apply/offset.js';
 import { type CurrentReplica, loadCurrent } from './current.js';
 import { fixTextForms, inTransaction } from '../transaction.js';
@@ -134,7 +134,7 @@ async function retry(client: ClientBase, { stream, settingsOf, id }: RetryOption
     return { id, kind: 'not-pending', message: 'there is no such pending dead letter for this stream' };
   const current = await underNewSettings(client, stream, locked);
   const base = await versionFor(client, stream, letter.schemaVersion);
-  const target = targetSchema(base.fields, { ...current.settings, key: null });
+  const target = targetOf(base, current.settings);
   const lines = letter.raw.split('\n');
   const ordinals = lines.map((_, i) => BigInt(letter.ordinal) + BigInt(i));
   const run = { lines, ordinals, sequenceBases: letter.sequenceBases };
@@ -164,9 +164,10 @@ async function underNewSettings(
   current: CurrentReplica,
 ): Promise<CurrentReplica> {
   const { settings, names, version: before } = current;
-  const target = targetSchema(before.fields, settings);
+  const { knowledge } = before;
+  const target = targetSchema(before.fields, settings, knowledge?.table ?? null);
   if (isInForce(before, target, before.fingerprint)) return { ...current, target };
-  await checkDivision(client, stream, settings);
+  await checkDivision(client, stream, keyNames(target));
   const { rows } = await client.query<{ ordinal: string; gtid: string; file: number }>(
     `SELECT o.ordinal, v.source_gtid AS gtid, v.file_version AS file FROM afterimage.offsets o
      JOIN afterimage.schema_versions v ON v.stream_id = o.stream_id AND v.version = $2 WHERE o.stream_id = $1 ORDER BY o.ordinal DESC LIMIT 1`,
@@ -189,13 +190,14 @@ async function underNewSettings(
     target,
     settings,
     names,
+    knowledge,
   });
   await recordSchemaVersion(client, stream.id, version.version);
   return { settings, names, version, target };
 }
 
 /** Another key must wait until the reader has divided the stream by it: until then rows of one key come by several partitions. */
-async function checkDivision(client: ClientBase, { id }: StreamRecord, { key }: TableSettings): Promise<void> {
+async function checkDivision(client: ClientBase, { id }: StreamRecord, key: readonly string[] | null): Promise<void> {
   const { rows } = await client.query<{ partitionKey: string[] | null }>(
     'SELECT partition_key AS "partitionKey" FROM afterimage.streams WHERE id = $1',
     [id],

@@ -9,8 +9,9 @@ import { type ReplicaNames, quoteName, quoteTable, segmentName } from '../names.
 import type { TableSettings } from '../settings.js';
 import { createSchema, makeChange, storeColumns } from './ddl.js';
 import { type Change, planSchemaChange } from './plan.js';
-import type { TargetSchema } from './target.js';
-import { type SchemaVersion, loadVersions } from './versions.js';
+import type { TargetColumn, TargetSchema } from './target.js';
+import { alignMirror, dropLabelChecks } from './constraints.js';
+import { type KnowledgeRecord, type SchemaVersion, loadVersions } from './versions.js';
 
 export interface SchemaChange {
   readonly batch: Pick<Batch, 'stream' | 'firstOrdinal' | 'firstTimestamp'> & {
@@ -20,14 +21,16 @@ export interface SchemaChange {
   readonly target: TargetSchema;
   readonly settings: TableSettings;
   readonly names: ReplicaNames;
+  /** What `target` was made with. */
+  readonly knowledge: KnowledgeRecord | null;
 }
 
 /** Whether `current` is what the batch's fields and the settings of now ask for. */
 export function isInForce(current: SchemaVersion, target: TargetSchema, fingerprint: string): boolean {
   if (current.fingerprint !== fingerprint) return false;
-  const wanted = target.columns.map((c) => [c.name, c.mappedType, c.sourceType, c.unreliable]);
-  const there = current.columns.map((c) => [c.name, c.mappedType, c.sourceType, c.unreliable]);
-  return JSON.stringify([wanted, target.key]) === JSON.stringify([there, current.key]);
+  const shape = (columns: readonly (Omit<TargetColumn, 'mapping' | 'known' | 'fill'> | StoredColumn)[]) =>
+    columns.map((c) => [c.name, c.mirror, c.mappedType, c.sourceType, c.unreliable, c.lookup ?? false]);
+  return JSON.stringify([shape(target.columns), target.key]) === JSON.stringify([shape(current.columns), current.key]);
 }
 
 /**
@@ -78,9 +81,13 @@ function refusal(names: ReplicaNames, error: unknown): StreamHalted {
 async function changeSchema(client: ClientBase, change: SchemaChange): Promise<SchemaVersion> {
   const { batch, current, target, settings, names } = change;
   const changes = planSchemaChange(current, target, settings.rename);
-  const { steps, widened } = await changeMirror(client, change, changes);
+  const made = await changeMirror(client, change, changes);
 
-  const { next, isNewShape } = nextVersion(change, changes, widened);
+  const { next, isNewShape } = nextVersion(change, changes, made);
+  const aligned = await alignMirror(client, { names, settings, target, current, knowledge: change.knowledge });
+  const steps = [...made.steps, ...aligned];
+  if (steps.length === 0)
+    steps.push({ kind: 'unchanged', column: null, detail: 'same columns and types in PostgreSQL', statement: null });
   if (isNewShape) await createSegment(client, change, next);
 
   const recreated = changes.some(({ kind }) => kind === 'recreate');
@@ -98,9 +105,9 @@ async function changeSchema(client: ClientBase, change: SchemaChange): Promise<S
 
 /** The version to come. Where columns and types stay as they are, it goes on in the segment of the one before. */
 function nextVersion(
-  { batch, current, target, names }: SchemaChange,
+  { batch, current, target, names, knowledge }: SchemaChange,
   changes: readonly Change[],
-  widened: ReadonlySet<string>,
+  { widened, filled }: MadeChanges,
 ): { next: SchemaVersion; isNewShape: boolean } {
   const {
     version: former,
@@ -108,32 +115,41 @@ function nextVersion(
     segment: segmentBefore,
   } = current ?? { version: 0, columns: [], segment: null };
   const version = former + 1;
-  const columns = storeColumns({ version, target: target.columns, before, changes, widened });
+  const columns = storeColumns({ version, target: target.columns, before, changes, widened, filled });
   const shape = (list: readonly StoredColumn[]) =>
     JSON.stringify(list.map((c) => [c.history, c.postgresType, c.origin]));
   const isNewShape = shape(before) !== shape(columns);
   const segment = isNewShape || segmentBefore === null ? quoteTable(segmentName(names, version)) : segmentBefore;
   const { fingerprint, fields } = batch.schema;
-  return { next: { version, fingerprint, fields, columns, key: target.key, segment }, isNewShape };
+  return { next: { version, fingerprint, fields, columns, key: target.key, segment, knowledge }, isNewShape };
 }
 
 async function changeMirror(
   client: ClientBase,
   change: SchemaChange,
   changes: readonly Change[],
-): Promise<{ steps: SchemaStep[]; widened: Set<string> }> {
+): Promise<MadeChanges> {
   const { target, settings, names } = change;
   const ddl = { names, columns: target.columns, timeZone: settings.types.timeZone };
-  const steps: SchemaStep[] = [];
+  const steps = await dropLabelChecks(client, names, changes);
+  const recreated = changes.some(({ kind }) => kind === 'recreate');
   const widened = new Set<string>();
+  const filled = new Map<string, string>();
   for (const one of changes) {
     const made = await makeChange(client, one, ddl);
     steps.push(...made.steps);
     if (made.widened && one.kind === 'retype') widened.add(one.to.name);
+    if (made.filled !== null && one.kind === 'add' && !recreated) filled.set(one.column.name, made.filled);
   }
-  if (steps.length === 0)
-    steps.push({ kind: 'unchanged', column: null, detail: 'same columns and types in PostgreSQL', statement: null });
-  return { steps, widened };
+  return { steps, widened, filled };
+}
+
+interface MadeChanges {
+  readonly steps: readonly SchemaStep[];
+  /** Columns that became text because a value did not fit. */
+  readonly widened: ReadonlySet<string>;
+  /** Added columns that are not NULL in the rows that were there. */
+  readonly filled: ReadonlyMap<string, string>;
 }
 
 async function createSegment(
@@ -162,8 +178,8 @@ async function recordVersion(
   const { batch } = change;
   await client.query(
     `INSERT INTO afterimage.schema_versions
-       (stream_id, version, fingerprint, fields, columns, key, first_ordinal, source_gtid, file_version, segment, steps, recreated)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+       (stream_id, version, fingerprint, fields, columns, key, first_ordinal, source_gtid, file_version, segment, steps, recreated, knowledge_id)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
     [
       batch.stream.id,
       next.version,
@@ -177,8 +193,13 @@ async function recordVersion(
       next.segment,
       JSON.stringify(made.steps),
       made.recreated,
+      next.knowledge?.id ?? null,
     ],
   );
+  await client.query('UPDATE afterimage.streams SET knowledge_id = $2 WHERE id = $1', [
+    batch.stream.id,
+    next.knowledge?.id ?? null,
+  ]);
 }
 
 async function recordUnreliable(client: ClientBase, streamId: string, { columns }: SchemaVersion): Promise<void> {

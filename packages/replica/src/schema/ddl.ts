@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg';
 import type { SchemaStep, StoredColumn } from '../control/tables.js';
 import { sqlState } from '../errors.js';
-import { type ReplicaNames, fitName, quoteName, quoteTable } from '../names.js';
+import { type ReplicaNames, fitName, quoteLiteral, quoteName, quoteTable } from '../names.js';
 import { castExpression, textOf } from './cast.js';
 import { type Change, describeChange } from './plan.js';
 import type { TargetColumn } from './target.js';
@@ -17,21 +17,41 @@ export interface MirrorDdl {
  * Makes one planned change to the mirror and returns what was done, statement included. A type change that an
  * existing value does not survive widens the column to text instead of losing it; `types` then says text.
  */
-export async function makeChange(
-  client: ClientBase,
-  change: Change,
-  ddl: MirrorDdl,
-): Promise<{ steps: SchemaStep[]; widened: boolean }> {
+export async function makeChange(client: ClientBase, change: Change, ddl: MirrorDdl): Promise<MadeChange> {
   if (change.kind === 'retype') return retype(client, change, ddl);
-  const statements = await statementsFor(client, change, ddl);
+  const filled = change.kind === 'add' ? await findFill(client, change.column) : null;
+  const statements = await statementsFor(client, change, { ...ddl, filled });
   for (const statement of statements) await client.query(statement);
-  return { steps: [describeChange(change, statements.join('; ') || null)], widened: false };
+  return { steps: [describeChange(change, statements.join('; ') || null)], widened: false, filled };
+}
+
+export interface MadeChange {
+  readonly steps: SchemaStep[];
+  readonly widened: boolean;
+  /** What the rows that were there have in an added column; null = NULL. */
+  readonly filled: string | null;
+}
+
+/** What is to stand in the rows that are there, unless the type of the mirror cannot hold it. */
+async function findFill(client: ClientBase, { fill, mappedType }: TargetColumn): Promise<string | null> {
+  if (fill === null) return null;
+  await client.query('SAVEPOINT fill');
+  try {
+    await client.query(`SELECT ${quoteLiteral(fill)}::${mappedType}`);
+    return fill;
+  } catch (error) {
+    if (!/^22|^42846$/.test(sqlState(error) ?? '')) throw error;
+    await client.query('ROLLBACK TO SAVEPOINT fill');
+    return null;
+  } finally {
+    await client.query('RELEASE SAVEPOINT fill').catch(() => undefined);
+  }
 }
 
 async function statementsFor(
   client: ClientBase,
   change: Exclude<Change, { kind: 'retype' }>,
-  ddl: MirrorDdl,
+  ddl: MirrorDdl & { readonly filled: string | null },
 ): Promise<string[]> {
   const mirror = quoteTable(ddl.names.mirror);
   switch (change.kind) {
@@ -46,14 +66,26 @@ async function statementsFor(
     case 'drop':
       return [`ALTER TABLE ${mirror} DROP COLUMN ${quoteName(change.column.mirror)}`];
     case 'rename':
+      if (change.from.mirror === change.to.mirror) return [];
       return [`ALTER TABLE ${mirror} RENAME COLUMN ${quoteName(change.from.mirror)} TO ${quoteName(change.to.mirror)}`];
     case 'add':
-      return [`ALTER TABLE ${mirror} ADD COLUMN ${quoteName(change.column.mirror)} ${change.column.mappedType}`];
+      return addStatements(mirror, change.column, ddl.filled);
     case 'rekey':
       return [identityStatement(ddl, change.key)];
     case 'reorder':
       return [];
   }
+}
+
+/** A constant default fills all rows without writing them (PostgreSQL manual, "Modifying Tables"); it is not for rows to come. */
+function addStatements(mirror: string, { mirror: name, mappedType }: TargetColumn, filled: string | null): string[] {
+  const column = quoteName(name);
+  const add = `ALTER TABLE ${mirror} ADD COLUMN ${column} ${mappedType}`;
+  if (filled === null) return [add];
+  return [
+    `${add} DEFAULT ${quoteLiteral(filled)}::${mappedType}`,
+    `ALTER TABLE ${mirror} ALTER COLUMN ${column} DROP DEFAULT`,
+  ];
 }
 
 /** CREATE SCHEMA only where it is missing: IF NOT EXISTS asks for the privilege even when it exists. */
@@ -115,7 +147,7 @@ async function retype(
   client: ClientBase,
   change: Extract<Change, { kind: 'retype' }>,
   ddl: MirrorDdl,
-): Promise<{ steps: SchemaStep[]; widened: boolean }> {
+): Promise<MadeChange> {
   const ref = quoteName(change.to.mirror);
   const alter = (type: string, using: string) =>
     `ALTER TABLE ${quoteTable(ddl.names.mirror)} ALTER COLUMN ${ref} TYPE ${type} USING ${using}`;
@@ -126,7 +158,7 @@ async function retype(
   try {
     await client.query(statement);
     await client.query('RELEASE SAVEPOINT retype');
-    return { steps: [describeChange(change, statement)], widened: false };
+    return { steps: [describeChange(change, statement)], widened: false, filled: null };
   } catch (error) {
     // 22: a value does not fit; 42846, 42804: there is no such cast. All else is for the operator.
     if (!/^22|^42846$|^42804$/.test(sqlState(error) ?? '')) throw error;
@@ -134,7 +166,11 @@ async function retype(
     const widen = alter('text', textOf(ref, change.from, ddl.timeZone));
     await client.query(widen);
     const detail = `${change.from.postgresType} → text, because an existing value does not fit ${change.to.mappedType}`;
-    return { steps: [{ kind: 'widen', column: change.to.name, detail, statement: widen }], widened: true };
+    return {
+      steps: [{ kind: 'widen', column: change.to.name, detail, statement: widen }],
+      widened: true,
+      filled: null,
+    };
   }
 }
 
@@ -145,16 +181,21 @@ export function storeColumns(options: {
   readonly before: readonly StoredColumn[];
   readonly changes: readonly Change[];
   readonly widened: ReadonlySet<string>;
+  /** Added columns whose rows of before are not NULL. */
+  readonly filled: ReadonlyMap<string, string>;
 }): StoredColumn[] {
-  const { version, target, before, changes, widened } = options;
+  const { version, target, before, changes, widened, filled } = options;
   const former = new Map(before.map((column) => [column.name, column]));
   for (const change of changes) if (change.kind === 'rename') former.set(change.to.name, change.from);
-  return target.map(({ mapping: _, ...column }): StoredColumn => {
+  return target.map(({ mapping: _, known: __, lookup, fill: ___, ...column }): StoredColumn => {
     const from = former.get(column.name);
+    const fill = from === undefined ? filled.get(column.name) : from.fill;
     const keepsWidened =
       from !== undefined && from.mappedType === column.mappedType && from.postgresType !== from.mappedType;
     return {
       ...column,
+      ...(lookup && { lookup }),
+      ...(fill !== undefined && { fill }),
       origin: from?.origin ?? `${column.name}@${version}`,
       postgresType: widened.has(column.name) || keepsWidened ? 'text' : column.mappedType,
     };

@@ -44,14 +44,20 @@ export function planSchemaChange(current: CurrentSchema | null, target: TargetSc
     return from !== undefined && from.mappedType !== to.mappedType ? [{ kind: 'retype' as const, from, to }] : [];
   });
 
+  const realNames = kept.flatMap((to) => {
+    const from = before.get(to.name);
+    return from !== undefined && from.mirror !== to.mirror ? [{ kind: 'rename' as const, from, to }] : [];
+  });
+
   const changes: Change[] = [
     ...(recreated ? [{ kind: 'recreate' as const }] : []),
     ...drops.map((column) => ({ kind: 'drop' as const, column })),
     ...renames,
+    ...realNames,
     ...retypes,
     ...adds.map((column) => ({ kind: 'add' as const, column })),
   ];
-  const rekeyed = changesKey(current, target, renames) || recreated;
+  const rekeyed = changesKey(current, target, [...renames, ...realNames]) || recreated;
   const reordered = changes.length === 0 && isReordered(current.columns, target.columns);
   if (reordered) changes.push({ kind: 'reorder' });
   // A key is taken off before its columns go, and a whole-row index is built over the new columns in their new order.
@@ -116,7 +122,12 @@ export function describeChange(change: Change, statement: string | null): Schema
     case 'drop':
       return { kind: 'drop', column: change.column.name, detail: `${change.column.postgresType} dropped`, statement };
     case 'rename':
-      return { kind: 'rename', column: change.to.name, detail: `renamed from ${change.from.name}`, statement };
+      return {
+        kind: 'rename',
+        column: change.to.name,
+        detail: `renamed from ${change.from.mirror === change.to.mirror ? change.from.name : change.from.mirror}`,
+        statement,
+      };
     case 'retype':
       return {
         kind: 'retype',

@@ -1,9 +1,19 @@
 import type { Field } from '@afterimage/change-events';
+import type { ColumnKnowledge as SourceColumn, TableKnowledge } from '@afterimage/mariadb';
 import type { StoredColumn } from '../control/tables.js';
 import { StreamHalted } from '../errors.js';
 import { historyColumnNames, mirrorColumnNames } from '../names.js';
+import { type SchemaVersion, keyNames } from './versions.js';
 import type { TableSettings } from '../settings.js';
-import { type ColumnMapping, MariaTypeError, PostgresTypeError, mapColumn } from '../types/index.js';
+import { fillOf } from './fill.js';
+import { keyOfKnowledge, knowColumn, matchColumns } from './knowledge.js';
+import {
+  type ColumnKnowledge,
+  type ColumnMapping,
+  MariaTypeError,
+  PostgresTypeError,
+  mapColumn,
+} from '../types/index.js';
 
 /** What the mirror should look like for a list of source fields under the settings of now. */
 export interface TargetSchema {
@@ -17,14 +27,27 @@ export type TargetColumn = Pick<
   'name' | 'mirror' | 'history' | 'mappedType' | 'sourceType' | 'unreliable'
 > & {
   readonly mapping: ColumnMapping;
+  /** What MariaDB says of it, where that is known. */
+  readonly known: SourceColumn | null;
+  /** Whether its values are read from MariaDB, because the stream loses or bends them. */
+  readonly lookup: boolean;
+  /** What the rows have in it that are there when it is added; null = NULL. */
+  readonly fill: string | null;
 };
 
 /** Throws StreamHalted when the configured key names a column that is not there, or a configured type is none. */
-export function targetSchema(fields: readonly Field[], settings: TableSettings): TargetSchema {
-  const mirrorNames = mirrorColumnNames(fields.map((field) => field.name));
+export function targetSchema(
+  fields: readonly Field[],
+  settings: TableSettings,
+  knowledge: TableKnowledge | null,
+): TargetSchema {
+  const known = matchColumns(fields, knowledge, settings.rename);
+  const mirrorNames = mirrorColumnNames(fields.map((field, i) => known[i]?.name ?? field.name));
   const historyNames = historyColumnNames(mirrorNames);
+  const key = settings.key ?? keyInStream(fields, knowledge);
   const columns = fields.map((field, i): TargetColumn => {
-    const mapping = mapConfigured(field, settings);
+    const source = known[i] ?? null;
+    const mapping = mapKnown(field, source, settings);
     return {
       name: field.name,
       mirror: mirrorNames[i] ?? field.name,
@@ -33,20 +56,62 @@ export function targetSchema(fields: readonly Field[], settings: TableSettings):
       sourceType: mapping.sourceType,
       unreliable: mapping.unreliable,
       mapping,
+      known: source,
+      lookup: isLookedUp(field, { source, mapping, key, settings }),
+      fill: source === null ? null : fillOf(source, settings.types),
     };
   });
-  return { columns, key: settings.key === null ? null : keyColumns(columns, settings.key) };
+  return { columns, key: key === null ? null : keyColumns(columns, key) };
 }
 
-function mapConfigured(field: Field, settings: TableSettings): ColumnMapping {
-  const knowledge = Object.hasOwn(settings.columns, field.name) ? settings.columns[field.name] : undefined;
+/** What a version's mirror looks like: under the knowledge and the key of then. */
+export function targetOf(version: SchemaVersion, settings: TableSettings): TargetSchema {
+  const { columns } = targetSchema(
+    version.fields,
+    { ...settings, key: keyNames(version) },
+    version.knowledge?.table ?? null,
+  );
+  return { columns, key: version.key };
+}
+
+/** MariaDB's key, when the rows that arrive have all of it. */
+function keyInStream(fields: readonly Field[], knowledge: TableKnowledge | null): string[] | null {
+  const key = knowledge === null ? null : keyOfKnowledge(knowledge);
+  const names = new Set(fields.map(({ name }) => name));
+  return key?.every((name) => names.has(name)) === true ? key : null;
+}
+
+function mapKnown(field: Field, source: SourceColumn | null, settings: TableSettings): ColumnMapping {
+  const configured = configuredColumn(field, settings);
+  const column = knowColumn(configured, source ?? undefined);
   try {
-    return mapColumn(field, knowledge, settings.types);
+    const mapping = mapColumn(field, column, settings.types);
+    // What MariaDB says of now may not be what these rows were written under: nobody has to mend that.
+    return configured?.type === undefined && source !== null ? { ...mapping, notice: null } : mapping;
   } catch (error) {
     if (!(error instanceof MariaTypeError || error instanceof PostgresTypeError)) throw error;
+    if (error instanceof MariaTypeError && configured?.type === undefined) return mapKnown(field, null, settings);
     const advice = `Correct column ${JSON.stringify(field.name)} in the configuration and restart the writers.`;
     throw new StreamHalted('COLUMN_TYPE_INVALID', `${error.message}. ${advice}`, error);
   }
+}
+
+function configuredColumn({ name }: Field, { columns }: TableSettings): ColumnKnowledge | undefined {
+  return Object.hasOwn(columns, name) ? columns[name] : undefined;
+}
+
+interface LookupCase {
+  readonly source: SourceColumn | null;
+  readonly mapping: ColumnMapping;
+  readonly key: readonly string[] | null;
+  readonly settings: TableSettings;
+}
+
+/** A row is found by its key, so a part of that cannot be looked up itself. Labels that are not known are asked for anew. */
+function isLookedUp(field: Field, { source, mapping, key, settings }: LookupCase): boolean {
+  if (!settings.hasSource || source === null || key === null || key.includes(field.name)) return false;
+  const isLabelled = source.type.kind === 'enum' || source.type.kind === 'set';
+  return configuredColumn(field, settings)?.lookup ?? (mapping.unreliable !== null && !isLabelled);
 }
 
 function keyColumns(columns: readonly TargetColumn[], key: readonly string[]): string[] {

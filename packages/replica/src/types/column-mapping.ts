@@ -1,13 +1,15 @@
 import type { Field } from '@afterimage/change-events';
 import type { MariaType } from './maria-type.js';
 
-/** What is known about a column beyond the stream: from the configuration, later from information_schema. */
+/** What is known about a column beyond the stream: from the configuration, else from MariaDB. */
 export interface ColumnKnowledge {
   /** Full MariaDB type: `decimal(20,4) unsigned`, `enum('a','b')`, `datetime(3)`, `binary(16)`. */
   readonly type?: string | undefined;
   readonly charset?: 'utf8' | 'latin1' | (string & {}) | undefined;
   /** PostgreSQL type of the mirror column, instead of the one of the table. */
   readonly postgres?: string | undefined;
+  /** Whether its values are read from MariaDB when a row changes; absent: where the stream loses or bends them. */
+  readonly lookup?: boolean | undefined;
 }
 
 export interface TypeSettings {
