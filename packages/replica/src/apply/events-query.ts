@@ -15,26 +15,45 @@ export interface EventsQueryOptions {
  */
 export function lookedUpEvents(options: EventsQueryOptions, parameter: string): string {
   const { version, columns } = options;
-  const keyed = columns.flatMap((column, i) => (version.key?.includes(column.mirror) === true ? [i] : []));
-  const asked = new Set(columns.flatMap((column, i) => (column.lookup ? [i] : [])));
-  const wanted = [...keyed, ...asked];
-  const typed = wanted.map((i) => `c${i}::${version.columns[i]?.postgresType ?? 'text'} AS v${i}`);
-  const found = `SELECT true AS hit, ${typed.join(', ')} FROM json_to_recordset(${parameter}::json) AS r(${wanted.map((i) => `c${i} text`).join(', ')})`;
+  const lost = lostColumns(columns).map(({ name }) => name);
   const isHit = `(f.hit IS TRUE AND e.event_type IN ('insert', 'update_after'))`;
-  const values = columns.map((_, i) =>
-    asked.has(i) ? `CASE WHEN ${isHit} THEN f.v${i} ELSE e.v${i} END AS v${i}` : `e.v${i}`,
+  const replacing = (column: TargetColumn): string =>
+    showsLoss(column) ? `${isHit} AND e.lost_${lost.indexOf(column.name)}` : isHit;
+  const asked = new Set(columns.filter(({ lookup }) => lookup).map(({ name }) => name));
+  const values = columns.map((column, i) =>
+    asked.has(column.name) ? `CASE WHEN ${replacing(column)} THEN f.v${i} ELSE e.v${i} END AS v${i}` : `e.v${i}`,
   );
-  const lost = lostColumns(columns).map(({ name }, i) => {
-    const isAsked = columns.some((column) => column.name === name && column.lookup);
-    return isAsked ? `(e.lost_${i} AND NOT ${isHit}) AS lost_${i}` : `e.lost_${i}`;
-  });
-  const meta = ['stream_ordinal', 'domain', 'server_id', 'sequence', 'event_number', 'ts', 'event_type'].map(
-    (name) => `e.${name}`,
+  const stillLost = lost.map((name, i) =>
+    asked.has(name) ? `(e.lost_${i} AND NOT ${isHit}) AS lost_${i}` : `e.lost_${i}`,
   );
+  const keyed = columns.flatMap((column, i) => (version.key?.includes(column.mirror) === true ? [i] : []));
+  const wanted = columns.flatMap((column, i) => (keyed.includes(i) || column.lookup ? [i] : []));
+  const typed = wanted.map((i) => `c${i}::${version.columns[i]?.postgresType ?? 'text'} AS v${i}`);
+  const found =
+    `SELECT true AS hit, ${typed.join(', ')} ` +
+    `FROM json_to_recordset(${parameter}::json) AS r(${wanted.map((i) => `c${i} text`).join(', ')})`;
+  const meta = ['stream_ordinal', 'domain', 'server_id', 'sequence', 'event_number', 'ts', 'event_type'];
   return (
-    `SELECT ${[...meta, ...values, ...lost].join(', ')} FROM (${eventsQuery(options)}) AS e ` +
+    `SELECT ${[...meta.map((name) => `e.${name}`), ...values, ...stillLost].join(', ')} FROM (${eventsQuery(options)}) AS e ` +
     `LEFT JOIN (${found}) AS f ON ${keyed.map((i) => `f.v${i} = e.v${i}`).join(' AND ')}`
   );
+}
+
+/** Types of which every value is exact that does not show that it was lost. */
+const showingLoss = new Set(['decimal', 'time', 'uuid', 'inet4', 'inet6', 'bit']);
+
+/** Whether it can be told of each value that it was lost, so that only such values are looked up. */
+function showsLoss({ known, mapping }: TargetColumn): boolean {
+  return showingLoss.has(known?.type.kind ?? '') && mapping.lost('v') !== null;
+}
+
+/** SQL condition on the rows of `eventsQuery` of just these columns: the row has a value that is to be looked up. */
+export function lookupCondition(columns: readonly TargetColumn[]): string {
+  const asked = columns.filter(({ lookup }) => lookup);
+  if (!asked.every(showsLoss)) return 'true';
+  const lost = lostColumns(columns);
+  const isAsked = (name: string): boolean => asked.some((column) => column.name === name);
+  return lost.flatMap(({ name }, i) => (isAsked(name) ? [`lost_${i}`] : [])).join(' OR ');
 }
 
 /** Whether values are to be looked up: not in a table of so many columns that its lost values come as an array. */

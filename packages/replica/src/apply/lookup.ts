@@ -7,7 +7,7 @@ import type { TargetColumn } from '../schema/target.js';
 import type { TableSettings } from '../settings.js';
 import { prepareEvents } from '../types/index.js';
 import type { ReadySchema } from './context.js';
-import { eventsQuery, hasLookups } from './events-query.js';
+import { eventsQuery, hasLookups, lookupCondition } from './events-query.js';
 import { splitEvents } from './event-prefix.js';
 import { askSource } from './source.js';
 
@@ -59,20 +59,24 @@ function columnsOf({ target, version }: ReadySchema, wanted: (column: TargetColu
 const keyColumns = (ready: ReadySchema): IndexedColumn[] =>
   columnsOf(ready, ({ mirror }) => ready.version.key?.includes(mirror) === true);
 
-/** The keys of inserted and updated rows, as PostgreSQL reads them from the lines. */
+/** The keys of inserted and updated rows with a value to look up, as PostgreSQL reads them from the lines. */
 async function readKeys({ pool, batch, ready }: LookupOptions): Promise<(string | null)[][]> {
   const lines = eventLines(batch).filter((line) => /"event_type": "(?:insert|update_after)"/.test(line.slice(0, 250)));
   if (lines.length === 0) return [];
   const keys = keyColumns(ready);
+  // The key first, so that its values are v0, v1, …
+  const taken = [...keys, ...columnsOf(ready, ({ lookup }) => lookup)];
   const version = {
     ...ready.version,
-    columns: keys.flatMap(({ place }) => ready.version.columns.slice(place, place + 1)),
+    columns: taken.flatMap(({ place }) => ready.version.columns.slice(place, place + 1)),
   };
   try {
     const { rows, arrays } = splitEvents(lines, batch.sequenceBases);
     const { json, nul } = prepareEvents(rows);
-    const events = eventsQuery({ version, columns: keys.map(({ column }) => column), nul: nul !== null });
-    const text = `SELECT DISTINCT ${keys.map((_, i) => `v${i}::text`).join(', ')} FROM (${events}) AS e`;
+    const columns = taken.map(({ column }) => column);
+    const events = eventsQuery({ version, columns, nul: nul !== null });
+    const key = keys.map((_, i) => `v${i}::text`).join(', ');
+    const text = `SELECT DISTINCT ${key} FROM (${events}) AS e WHERE ${lookupCondition(columns)}`;
     const values = [json, `{${lines.map((_, i) => i).join(',')}}`, ...arrays, ...(nul === null ? [] : [nul])];
     const name = `keys_${createHash('sha256').update(text).digest('hex').slice(0, 24)}`;
     const result = await pool.query<(string | null)[]>({ name, text, values, rowMode: 'array' });
