@@ -101,21 +101,31 @@ class MaxScaleFeed {
     }
   }
 
-  /** Silence while streaming ends the feed; while resuming it is the planner's business. A slow line is not silence. */
+  /**
+   * Silence for the time of an idle check ends the feed, since a connection whose network died is silent too; a shorter one
+   * while resuming is the planner's business. A slow line is not silence.
+   */
   async #awaitMessages(
     next: Promise<IteratorResult<CdcMessage[], void>>,
     connection: CdcConnection,
   ): Promise<IteratorResult<CdcMessage[], void> | typeof silence> {
+    const { idleCheckMs, resumeMs } = this.#options;
+    let quietSince = performance.now();
     for (;;) {
       const streaming = this.#state.kind === 'streaming';
       const received = connection.bytesReceived;
-      const got = await nextWithin(next, streaming ? this.#options.idleCheckMs : this.#options.resumeMs);
-      if (got === silence && connection.bytesReceived > received) continue;
-      if (got !== silence || streaming) return got;
+      const got = await nextWithin(next, streaming ? idleCheckMs : resumeMs);
+      if (got !== silence) return got;
+      if (connection.bytesReceived > received) {
+        quietSince = performance.now();
+        continue;
+      }
+      if (streaming) return got;
       const before = this.#state;
       this.#advance('silence');
       if (this.#state !== before) return { done: false, value: [] };
       if (this.#request.after !== null) this.#request.onState('searching');
+      if (performance.now() - quietSince >= idleCheckMs) return silence;
     }
   }
 
