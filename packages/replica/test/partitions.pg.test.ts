@@ -211,7 +211,9 @@ describe('the division of a stream', () => {
     for (const mark of marks) await applier().apply(mark);
     expect(await changeLayout(database.pool, stream.id, wanted)).toBe(true);
     const offsets = (await readOffsets(database.pool, [stream.id])).get(stream.id);
-    expect(offsets?.layout).toEqual({ number: 2, ...wanted });
+    const layout = offsets?.layout.number ?? 0;
+    expect(offsets?.layout).toEqual({ number: layout, ...wanted });
+    expect(layout).not.toBe(1);
     expect(offsets?.partitions.map(({ position, ordinal }) => [position, ordinal])).toEqual([
       [first.last, 9n],
       [first.last, 9n],
@@ -221,7 +223,7 @@ describe('the division of a stream', () => {
     const second = source.cut();
     expect(await applier().apply({ ...second, partition: 0, layout: 1 })).toEqual({ kind: 'stale' });
     expect(await applier().apply({ ...second, partition: 2, layout: 1 })).toEqual({ kind: 'unknown' });
-    expect(await applier().apply({ ...second, partition: 0, layout: 2 })).toMatchObject({ kind: 'applied', events: 2 });
+    expect(await applier().apply({ ...second, partition: 0, layout })).toMatchObject({ kind: 'applied', events: 2 });
   });
 
   test('keeps what was counted when there are fewer partitions than before, and can be undone', async () => {
@@ -235,7 +237,32 @@ describe('the division of a stream', () => {
     expect(await batches()).toEqual([6]);
     expect(await changeLayout(database.pool, stream.id, { partitions: 4, key: ['id'] })).toBe(true);
     expect(await batches()).toEqual([6, 0, 0, 0]);
-    expect((await readOffsets(database.pool, [stream.id])).get(stream.id)?.layout.number).toBe(3);
+  });
+
+  test('drops batches of a division that PostgreSQL has lost, as a late standby does, when it is divided otherwise since', async () => {
+    const stream = await register(database, 'orders', undivided);
+    const divideAnew = async (division: Division): Promise<Layout> => {
+      expect(await changeLayout(database.pool, stream.id, division)).toBe(true);
+      const layout = (await readOffsets(database.pool, [stream.id])).get(stream.id)?.layout;
+      if (layout === undefined) throw new Error('the stream is gone');
+      return layout;
+    };
+    const lost = await divideAnew({ partitions: 4, key: ['id'] });
+    // All of the commit is undone: what is there is as it was before it.
+    await database.pool.query('DELETE FROM afterimage.offsets WHERE partition > 0');
+    await database.pool.query('UPDATE afterimage.offsets SET layout = 1');
+    await database.pool.query('UPDATE afterimage.streams SET partitions = 1, partition_key = NULL');
+    const found = await divideAnew(byId);
+
+    const source = new ScriptedStream(stream);
+    for (let id = 1; id <= 9; id += 1) source.transaction(['insert', id, 'new', id]);
+    const whole = [source.cut()];
+    const outcomes: string[] = [];
+    for (const batch of divide(whole, lost, stream).flat()) outcomes.push((await applier().apply(batch)).kind);
+    expect(outcomes.toSorted()).toEqual(['stale', 'stale', 'stale', 'unknown']);
+    for (const batch of divide(whole, found, stream).flat()) await applier().apply(batch);
+    const { rows } = await database.pool.query<{ id: number }>('SELECT id::int FROM shop.orders ORDER BY id');
+    expect(rows.map(({ id }) => id)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });
 
   test('halts the stream where the writer has another key than the reader divided by', async () => {

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import type { Layout } from '@afterimage/change-events';
 import { asc, eq, inArray } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/node-postgres';
@@ -9,6 +10,9 @@ import { offsets, streams } from './tables.js';
 export type Division = Pick<Layout, 'partitions' | 'key'>;
 
 export const undivided: Division = { partitions: 1, key: null };
+
+/** What the column of a layout's number holds; new streams have 1. */
+const layoutNumbers = { from: 2, below: 2 ** 31 } as const;
 
 /** How far a partition has been applied; the reader resumes after it. */
 export interface Offset {
@@ -76,7 +80,12 @@ export async function changeLayout(pool: Pool, streamId: string, wanted: Divisio
   });
 }
 
+/**
+ * The number of the new layout is drawn, not counted: a standby that is promoted late has lost the last changes, and the
+ * queue can still hold batches of a layout that it knows nothing of. Counted on, another layout would have that number.
+ */
 async function divide(client: ClientBase, streamId: string, { partitions, key }: Division): Promise<void> {
+  const layout = randomInt(layoutNumbers.from, layoutNumbers.below);
   await client.query(
     'UPDATE afterimage.streams SET partitions = $2, partition_key = $3, state_partition = NULL WHERE id = $1',
     [streamId, partitions, key === null ? null : JSON.stringify(key)],
@@ -92,8 +101,8 @@ async function divide(client: ClientBase, streamId: string, { partitions, key }:
   await client.query(
     `WITH gone AS (DELETE FROM afterimage.offsets WHERE stream_id = $1 AND partition >= $2 RETURNING batches)
      UPDATE afterimage.offsets
-     SET layout = layout + 1, batches = batches + CASE partition WHEN 0 THEN (SELECT coalesce(sum(batches), 0) FROM gone) ELSE 0 END
+     SET layout = $3, batches = batches + CASE partition WHEN 0 THEN (SELECT coalesce(sum(batches), 0) FROM gone) ELSE 0 END
      WHERE stream_id = $1 AND partition < $2`,
-    [streamId, partitions],
+    [streamId, partitions, layout],
   );
 }
