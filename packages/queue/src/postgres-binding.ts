@@ -76,6 +76,10 @@ function queueQueries(client: pg.Client): void {
   client.query = queued as typeof client.query;
 }
 
+/** Only of a job that the caller holds. */
+const lastInLineStatement = `UPDATE job SET seq = nextval('job_seq')
+  WHERE queue = $1 AND id = $2 AND state = 'active' AND lock_token = $3`;
+
 /**
  * BullMQ's backend on the shared connection. Upstream only a backend that owns its connection subscribes anew after the
  * LISTEN client was lost; this one does too. And it waits for work in a way of its own.
@@ -108,6 +112,17 @@ class SharedBackend extends PostgresQueueBackend {
     const { pool } = this.connection;
     const found = await waitForWork({ pool, listener, queue: this.queueName, timeoutMs: blockTimeout * 1_000, signal });
     return found ? { member: this.queueName, score: 0 } : null;
+  }
+
+  /**
+   * Upstream a job that comes again keeps its old place in line, on Redis it gets the last one. Where some wait for a batch
+   * behind them, and trying them all takes longer than their delay, that batch would never have its turn.
+   */
+  override async moveToDelayed(
+    ...[jobId, timestamp, delay, token, options]: Parameters<PostgresQueueBackend['moveToDelayed']>
+  ): ReturnType<PostgresQueueBackend['moveToDelayed']> {
+    await this.connection.pool.query(lastInLineStatement, [this.queueName, jobId, token]);
+    return super.moveToDelayed(jobId, timestamp, delay, token, options);
   }
 
   override async disconnectBlocking(): Promise<void> {

@@ -175,6 +175,20 @@ describe.each(queueBackends())('a batch queue', ({ backend, redisUrl, missing })
       await queue.close();
     });
 
+    it('lets the others come before a batch that comes again, however soon that is', async () => {
+      const queue = openBatchQueue(connection, streamId, 0);
+      for (const firstOrdinal of [2, 3, 1]) await queue.add(makeBatch(firstOrdinal));
+      const done: string[] = [];
+      // Each waits for the one before it, as batches do that were added twice, or before the one they follow.
+      consume(async ({ firstOrdinal }) => {
+        if (firstOrdinal !== String(done.length + 1)) return 0;
+        done.push(firstOrdinal);
+        return 'done';
+      });
+      await expect.poll(() => done, { timeout: 10_000 }).toEqual(['1', '2', '3']);
+      await queue.close();
+    });
+
     it('gives a job that holds no valid batch to onInvalid and keeps it until that says otherwise', async () => {
       const { factory, connection: store } = connection.bind();
       const raw = new Queue(
