@@ -180,6 +180,7 @@ describe.skipIf(skip)('with the MariaDB behind MaxScale known', () => {
       ['CREATE INDEX plain_by_t_idx ON shop.plain USING btree ("left"(t, 20), a DESC)'],
       ['CREATE UNIQUE INDEX plain_pkey ON shop.plain USING btree (id)'],
     ]);
+    expect(await rows('SELECT a FROM shop.plain')).toEqual([[1]]);
     await rig.source.query('ALTER TABLE plain DROP KEY by_a, ADD COLUMN n int');
     await rig.source.query(`INSERT INTO plain VALUES (2, 1, 'y', 5)`);
     await eventually(indexes, [

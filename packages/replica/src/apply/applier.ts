@@ -1,4 +1,4 @@
-import pg, { type ClientBase, type Pool } from 'pg';
+import type { ClientBase, Pool } from 'pg';
 import {
   type Batch,
   type Position,
@@ -10,13 +10,13 @@ import {
   startPosition,
 } from '@afterimage/change-events';
 import { StreamHalted, describeError, isRowRefused, isTransient, sqlState } from '../errors.js';
-import { quoteName, quoteTable } from '../names.js';
-import type { Queryable } from '@afterimage/mariadb';
 import type { TableSettingsProvider } from '../settings.js';
 import { rollBack, withConnection } from '../transaction.js';
-import { type Learned, type Prepared, type ReadySchema, StreamContext } from './context.js';
-import { type Lookups, lookUp, needsLookups } from './lookup.js';
-import { type SourceDatabases, learnTable } from './source.js';
+import { type Again, changeMode, createQuestions, isAgain, judgeKnown, type Mode } from './attempts.js';
+import { type ReadySchema, StreamContext } from './context.js';
+import { needsLookups } from './lookup.js';
+import { relaxNotNull } from './relax.js';
+import type { SourceDatabases } from './source.js';
 import { type IsolationResult, isolateRefused } from './isolate.js';
 import {
   commitOffset,
@@ -96,69 +96,9 @@ export function createApplier(
       let mode: Mode = { rows: 'whole', lock: 'partition', canAsk: ask !== null, ...(await ask?.beforehand()) };
       for (;;) {
         const result = await attempt(pool, batch, context, mode);
-        if (result.kind === 'refused') mode = { ...mode, rows: 'isolated' };
-        else if (result.kind === 'barrier') mode = { ...mode, lock: 'stream' };
-        else if (result.kind === 'unknown-table') mode = { ...mode, ...(await ask?.aboutTable()) };
-        else if (result.kind === 'unknown-values') {
-          const newSchema = result.newSchema ?? mode.newSchema;
-          mode = { ...mode, ...(newSchema && { newSchema }), ...(await ask?.aboutValues(result.ready)) };
-        } else return result;
+        if (!isAgain(result)) return result;
+        mode = { ...mode, ...(await changeMode(result, mode, ask)) };
       }
-    },
-  };
-}
-
-/** How a batch is tried. */
-interface Mode {
-  /** `isolated`: PostgreSQL refused a row of it, which is to be found. */
-  readonly rows: 'whole' | 'isolated';
-  /** `stream`: it crosses a barrier, so all partitions of its stream are locked. */
-  readonly lock: 'partition' | 'stream';
-  /** MariaDB can be asked. */
-  readonly canAsk: boolean;
-  readonly learned?: Learned;
-  readonly lookups?: Lookups;
-  /** A schema that this batch brought into force in an attempt before. */
-  readonly newSchema?: NewSchema;
-}
-
-/** Why a batch must be tried in another mode. What MariaDB is asked for is asked while nothing is locked. */
-type Again =
-  | { readonly kind: 'refused' }
-  | { readonly kind: 'barrier' }
-  | { readonly kind: 'unknown-table' }
-  /** With a schema that came into force in this attempt, which is committed by itself. */
-  | { readonly kind: 'unknown-values'; readonly ready: ReadySchema; readonly newSchema?: NewSchema };
-
-interface Questions {
-  /** What the schema of the last batch lets expect, which saves an attempt. */
-  beforehand(): Promise<Pick<Mode, 'lookups'>>;
-  aboutTable(): Promise<Pick<Mode, 'learned'>>;
-  aboutValues(ready: ReadySchema): Promise<Pick<Mode, 'lookups'>>;
-}
-
-function createQuestions(
-  pool: Pool,
-  source: Queryable | undefined,
-  batch: Batch,
-  context: StreamContext,
-): Questions | null {
-  const { settings } = context;
-  if (source === undefined || !settings.hasSource) return null;
-  const aboutValues = async (ready: ReadySchema) => ({
-    lookups: await lookUp({ pool, source, batch, ready, settings }),
-  });
-  return {
-    async aboutTable() {
-      const knowledge = await learnTable(pool, source, batch);
-      context.asked();
-      return { learned: { knowledge } };
-    },
-    aboutValues,
-    async beforehand() {
-      const { last } = context;
-      const isSame = last !== null && last.version.fingerprint === batch.schema.fingerprint;
-      return isSame && needsLookups(last) && batch.count > 0 ? aboutValues(last) : {};
     },
   };
 }
@@ -169,7 +109,7 @@ async function attempt(pool: Pool, batch: Batch, context: StreamContext, mode: M
       const { outcome, ready, offset, isOver } = await applyLocked(client, batch, context, mode);
       const isDone = outcome.kind === 'applied' || (outcome.kind === 'unknown-values' && outcome.ready.isNew);
       if (isOver !== true) await client.query(isDone ? 'COMMIT' : 'ROLLBACK');
-      if (isDone && ready !== null && offset !== undefined) context.remember(ready, offset);
+      if (isDone) rememberSchema(context, ready, offset);
       return outcome;
     } catch (error) {
       await rollBack(client);
@@ -179,26 +119,16 @@ async function attempt(pool: Pool, batch: Batch, context: StreamContext, mode: M
   });
 }
 
+function rememberSchema(context: StreamContext, ready: ReadySchema | null, offset: LockedOffset | undefined): void {
+  if (ready !== null && offset !== undefined) context.remember(ready, offset);
+}
+
 async function interpret(client: ClientBase, batch: Batch, error: unknown, mode: Mode): Promise<Outcome | Again> {
   if (isTransient(error)) throw error;
   if (mode.rows === 'whole' && isRowRefused(error)) return { kind: 'refused' };
   const halt = asHalt(error);
   await recordHalt(client, batch, halt);
   return { kind: 'halted', code: halt.code, message: halt.message };
-}
-
-/**
- * A row of before its column became NOT NULL at the source may come when that is known here already: the row is right, so
- * the mirror's NOT NULL goes. It comes back with the next schema version, when no such row is left.
- */
-async function relaxNotNull(client: ClientBase, { last, names }: StreamContext, error: unknown): Promise<boolean> {
-  if (sqlState(error) !== '23502' || !(error instanceof pg.DatabaseError)) return false;
-  const { schema, table, column: refused } = error;
-  if (schema !== names.mirror.schema || table !== names.mirror.table) return false;
-  const column = last?.target.columns.find(({ mirror }) => mirror === refused);
-  if (column?.known == null || last?.version.key?.includes(column.mirror) === true) return false;
-  await client.query(`ALTER TABLE ${quoteTable(names.mirror)} ALTER COLUMN ${quoteName(column.mirror)} DROP NOT NULL`);
-  return true;
 }
 
 function asHalt(error: unknown): StreamHalted {
@@ -253,20 +183,6 @@ async function applyLocked(client: ClientBase, batch: Batch, context: StreamCont
   if (missing !== undefined) return without(missing);
   const ready = prepared.kind === 'ready' ? prepared.schema : null;
   return { ...(await applyRun(client, { batch, context, offset, position, run, mode }, ready)), offset };
-}
-
-/** Whether MariaDB has to be asked first: about the table when its columns are new, about the values that are looked up. */
-function judgeKnown(
-  { settings, mayAsk }: StreamContext,
-  { prepared, offset, mode }: { prepared: Prepared; offset: LockedOffset; mode: Mode },
-): Again | undefined {
-  if (!mode.canAsk || !settings.hasSource) return undefined;
-  const isOther = prepared.kind === 'stale' && !prepared.isSameShape;
-  if (mode.learned === undefined && (isOther || (offset.knowledgeId === null && mayAsk)))
-    return { kind: 'unknown-table' };
-  if (prepared.kind === 'stale' || !needsLookups(prepared.schema)) return undefined;
-  const isAsked = mode.lookups?.version === prepared.schema.version.version;
-  return isAsked ? undefined : { kind: 'unknown-values', ready: prepared.schema };
 }
 
 /**
@@ -344,10 +260,7 @@ async function applyRun(client: ClientBase, locked: LockedRun, inForce: ReadySch
     return { outcome: { kind: 'unknown-values', ready, newSchema: describeSchema(ready) }, ready };
   }
   const result = await runBatch(client, ready, run, mode);
-  if (result.refusals.length > 0 && context.settings.onRefused === 'halt') {
-    const [first] = result.refusals;
-    throw new StreamHalted('ROW_REFUSED', `a row was refused: ${first?.message}; "onRefused" is "halt" for this table`);
-  }
+  checkRefusals(result, context);
   await recordRefusals(client, batch, ready.version.version, result.refusals);
   const { events, missing, lost } = result;
   await commitOffset(client, { batch, position, lost });
@@ -355,6 +268,11 @@ async function applyRun(client: ClientBase, locked: LockedRun, inForce: ReadySch
   const refused = result.refusals.length;
   const newSchema = ready.isNew ? describeSchema(ready) : (mode.newSchema ?? null);
   return { outcome: { kind: 'applied', events, refused, missing, lost, newSchema }, ready };
+}
+
+function checkRefusals({ refusals: [first] }: IsolationResult, { settings }: StreamContext): void {
+  if (first === undefined || settings.onRefused !== 'halt') return;
+  throw new StreamHalted('ROW_REFUSED', `a row was refused: ${first.message}; "onRefused" is "halt" for this table`);
 }
 
 /**

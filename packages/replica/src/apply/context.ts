@@ -50,7 +50,7 @@ export function readySchema({ version, target, names, isNew }: SchemaParts): Rea
  * Rows with the same key must come through the same partition, or their order is lost. A column that the rows do not have
  * (it was renamed or dropped) divides none of them.
  */
-export function isDividedByKey(
+function isDividedByKey(
   { schema }: Pick<Batch, 'schema'>,
   { partitionKey }: Pick<LockedOffset, 'partitionKey'>,
   key: readonly string[] | null,
@@ -111,19 +111,20 @@ export class StreamContext {
     const { fingerprint } = batch.schema;
     const fits = ({ knowledge, ...version }: SchemaVersion): boolean =>
       version.fingerprint === fingerprint && (knowledge?.id ?? null) === wanted;
-    const known = this.#ready;
-    if (
-      known?.schema.version.version === offset.schemaVersion &&
-      known.division === divisionOf(offset) &&
-      fits(known.schema.version)
-    )
-      return { kind: 'ready', schema: known.schema };
+    const known = this.#recall(offset);
+    if (known !== null && fits(known.version)) return { kind: 'ready', schema: known };
     const version = await loadVersion(client, batch.stream.id, offset.schemaVersion);
     const isSameShape = version?.fingerprint === fingerprint;
     if (version === null || !fits(version)) return { kind: 'stale', isSameShape };
     const target = this.#findTarget(batch, offset, { version, knowledge: version.knowledge });
     if (!isInForce(version, target, fingerprint)) return { kind: 'stale', isSameShape };
     return { kind: 'ready', schema: readySchema({ version, target, names: this.names, isNew: false }) };
+  }
+
+  /** What was made ready before, where the offset row names the same version and division. */
+  #recall(offset: LockedOffset): ReadySchema | null {
+    const { schema = null, division = '' } = this.#ready ?? {};
+    return schema?.version.version === offset.schemaVersion && division === divisionOf(offset) ? schema : null;
   }
 
   /** Changes mirror and history to the schema of the batch, in the caller's transaction, which has all offset rows locked. */
@@ -155,16 +156,14 @@ export class StreamContext {
     { version, knowledge }: { version: SchemaVersion | null; knowledge: KnowledgeRecord | null },
   ): TargetSchema {
     const { fields } = batch.schema;
-    const wanted = targetSchema(fields, this.settings, knowledge?.table ?? null);
+    const table = knowledge?.table ?? null;
+    const wanted = targetSchema(fields, this.settings, table);
     const wantedKey = keyNames(wanted);
     if (isDividedByKey(batch, offset, wantedKey)) return wanted;
     const key = version === null ? null : keyNames(version);
     if (key !== null && isDividedByKey(batch, offset, key))
-      return targetSchema(fields, { ...this.settings, key }, knowledge?.table ?? null);
-    throw new StreamHalted(
-      'PARTITION_KEY_DIFFERS',
-      `the stream is divided by (${offset.partitionKey?.join(', ')}), but the key is (${wantedKey?.join(', ')}): restart the reader with the same configuration`,
-    );
+      return targetSchema(fields, { ...this.settings, key }, table);
+    throw dividedOtherwise(offset, wantedKey);
   }
 
   /** To be called when the transaction that made it ready has been committed. */
@@ -175,4 +174,9 @@ export class StreamContext {
 
 function divisionOf({ partitionKey }: LockedOffset): string {
   return JSON.stringify(partitionKey);
+}
+
+function dividedOtherwise({ partitionKey }: LockedOffset, key: readonly string[] | null): StreamHalted {
+  const divided = `the stream is divided by (${partitionKey?.join(', ')}), but the key is (${key?.join(', ')})`;
+  return new StreamHalted('PARTITION_KEY_DIFFERS', `${divided}: restart the reader with the same configuration`);
 }

@@ -178,7 +178,7 @@ function nextComment(wanted: string, there: string | null, former: string | unde
 }
 
 /** False when PostgreSQL refuses with `state`, and then nothing has changed. */
-export async function tryStatement(client: ClientBase, statement: string, state: string): Promise<boolean> {
+async function tryStatement(client: ClientBase, statement: string, state: string): Promise<boolean> {
   await client.query('SAVEPOINT attempt');
   try {
     await client.query(statement);

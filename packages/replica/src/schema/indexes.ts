@@ -68,11 +68,13 @@ const indexedCharacters = 600;
 
 function partText({ prefix, descending }: IndexPart, column: TargetColumn | undefined, most: number): string | null {
   if (column === undefined || !column.mapping.identity) return null;
-  const order = descending ? ' DESC' : '';
-  const ref = quoteName(column.mirror);
-  const isLong = column.known?.type.kind === 'text' && column.known.type.length > most;
+  return beginningOf(column, prefix, most) + (descending ? ' DESC' : '');
+}
+
+function beginningOf({ mirror, mappedType, known }: TargetColumn, prefix: number | null, most: number): string {
+  const ref = quoteName(mirror);
+  const isLong = known?.type.kind === 'text' && known.type.length > most;
   const length = Math.min(prefix ?? most, most);
-  if (column.mappedType === 'text' && (prefix !== null || isLong)) return `left(${ref}, ${length})${order}`;
-  if (column.mappedType === 'bytea') return `substr(${ref}, 1, ${length * 3})${order}`;
-  return ref + order;
+  if (mappedType === 'text' && (prefix !== null || isLong)) return `left(${ref}, ${length})`;
+  return mappedType === 'bytea' ? `substr(${ref}, 1, ${length * 3})` : ref;
 }

@@ -84,13 +84,14 @@ function keyInStream(fields: readonly Field[], knowledge: TableKnowledge | null)
 function mapKnown(field: Field, source: SourceColumn | null, settings: TableSettings): ColumnMapping {
   const configured = configuredColumn(field, settings);
   const column = knowColumn(configured, source ?? undefined);
+  const isFromSource = configured?.type === undefined && source !== null;
   try {
     const mapping = mapColumn(field, column, settings.types);
     // What MariaDB says of now may not be what these rows were written under: nobody has to mend that.
-    return configured?.type === undefined && source !== null ? { ...mapping, notice: null } : mapping;
+    return isFromSource ? { ...mapping, notice: null } : mapping;
   } catch (error) {
+    if (error instanceof MariaTypeError && isFromSource) return mapKnown(field, null, settings);
     if (!(error instanceof MariaTypeError || error instanceof PostgresTypeError)) throw error;
-    if (error instanceof MariaTypeError && configured?.type === undefined) return mapKnown(field, null, settings);
     const advice = `Correct column ${JSON.stringify(field.name)} in the configuration and restart the writers.`;
     throw new StreamHalted('COLUMN_TYPE_INVALID', `${error.message}. ${advice}`, error);
   }

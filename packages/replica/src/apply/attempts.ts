@@ -1,0 +1,107 @@
+import type { Queryable } from '@afterimage/mariadb';
+import type { Pool } from 'pg';
+import type { Batch } from '@afterimage/change-events';
+import type { NewSchema } from './applier.js';
+import type { Learned, Prepared, ReadySchema, StreamContext } from './context.js';
+import { type Lookups, lookUp, needsLookups } from './lookup.js';
+import type { LockedOffset } from './offset.js';
+import { learnTable } from './source.js';
+
+/** How a batch is tried. */
+export interface Mode {
+  /** `isolated`: PostgreSQL refused a row of it, which is to be found. */
+  readonly rows: 'whole' | 'isolated';
+  /** `stream`: it crosses a barrier, so all partitions of its stream are locked. */
+  readonly lock: 'partition' | 'stream';
+  /** MariaDB can be asked. */
+  readonly canAsk: boolean;
+  readonly learned?: Learned;
+  readonly lookups?: Lookups;
+  /** A schema that this batch brought into force in an attempt before. */
+  readonly newSchema?: NewSchema;
+}
+
+/** Why a batch must be tried in another mode. What MariaDB is asked for is asked while nothing is locked. */
+export type Again =
+  | { readonly kind: 'refused' }
+  | { readonly kind: 'barrier' }
+  | { readonly kind: 'unknown-table' }
+  /** With a schema that came into force in this attempt, which is committed by itself. */
+  | { readonly kind: 'unknown-values'; readonly ready: ReadySchema; readonly newSchema?: NewSchema };
+
+export interface Questions {
+  /** What the schema of the last batch lets expect, which saves an attempt. */
+  beforehand(): Promise<Pick<Mode, 'lookups'>>;
+  aboutTable(): Promise<Pick<Mode, 'learned'>>;
+  aboutValues(ready: ReadySchema): Promise<Pick<Mode, 'lookups'>>;
+}
+
+export function createQuestions(
+  pool: Pool,
+  source: Queryable | undefined,
+  batch: Batch,
+  context: StreamContext,
+): Questions | null {
+  const { settings } = context;
+  if (source === undefined || !settings.hasSource) return null;
+  const aboutValues = async (ready: ReadySchema) => ({
+    lookups: await lookUp({ pool, source, batch, ready, settings }),
+  });
+  return {
+    async aboutTable() {
+      const knowledge = await learnTable(pool, source, batch);
+      context.asked();
+      return { learned: { knowledge } };
+    },
+    aboutValues,
+    async beforehand() {
+      const { last } = context;
+      const isSame = last !== null && last.version.fingerprint === batch.schema.fingerprint;
+      return isSame && needsLookups(last) && batch.count > 0 ? aboutValues(last) : {};
+    },
+  };
+}
+
+const againKinds: ReadonlySet<string> = new Set<Again['kind']>([
+  'refused',
+  'barrier',
+  'unknown-table',
+  'unknown-values',
+]);
+
+export function isAgain(result: { readonly kind: string }): result is Again {
+  return againKinds.has(result.kind);
+}
+
+/** What the next attempt does otherwise. */
+export async function changeMode(again: Again, mode: Mode, ask: Questions | null): Promise<Partial<Mode>> {
+  switch (again.kind) {
+    case 'refused':
+      return { rows: 'isolated' };
+    case 'barrier':
+      return { lock: 'stream' };
+    case 'unknown-table':
+      return { ...(await ask?.aboutTable()) };
+    case 'unknown-values': {
+      const newSchema = again.newSchema ?? mode.newSchema;
+      return { ...(newSchema && { newSchema }), ...(await ask?.aboutValues(again.ready)) };
+    }
+  }
+}
+
+/** Whether MariaDB has to be asked first: about the table when its columns are new, about the values that are looked up. */
+export function judgeKnown(
+  { mayAsk }: StreamContext,
+  { prepared, offset, mode }: { prepared: Prepared; offset: LockedOffset; mode: Mode },
+): Again | undefined {
+  if (!mode.canAsk) return undefined;
+  const isNeverAsked = offset.knowledgeId === null && mayAsk;
+  if (mode.learned === undefined && (isNeverAsked || isOfOtherShape(prepared))) return { kind: 'unknown-table' };
+  if (prepared.kind === 'stale' || !needsLookups(prepared.schema)) return undefined;
+  const isAsked = mode.lookups?.version === prepared.schema.version.version;
+  return isAsked ? undefined : { kind: 'unknown-values', ready: prepared.schema };
+}
+
+function isOfOtherShape(prepared: Prepared): boolean {
+  return prepared.kind === 'stale' && !prepared.isSameShape;
+}

@@ -1,0 +1,57 @@
+import { describe, expect, test } from 'vitest';
+import type { TableKnowledge } from '@afterimage/mariadb';
+import { chooseKnowledge } from '../src/apply/source.js';
+import { field } from './batches.js';
+
+const table = (...names: string[]): TableKnowledge => ({
+  database: 'shop',
+  table: 'orders',
+  comment: names.join(),
+  engine: 'InnoDB',
+  isSystemVersioned: false,
+  columns: names.map((name) => ({
+    name,
+    streamName: name,
+    definition: 'int(11)',
+    type: { kind: 'integer', name: 'int', isUnsigned: false, isZerofill: false },
+    isNullable: true,
+    default: { kind: 'null' },
+    generated: null,
+    isInvisible: false,
+    isAutoIncrement: false,
+    onUpdate: null,
+    comment: '',
+  })),
+  key: null,
+  indexes: [],
+});
+const seen = (id: string, at: string, ...names: string[]) => ({
+  id,
+  table: table(...names),
+  lastSeen: new Date(`2026-01-01T${at}Z`),
+});
+const at = (time: string) => new Date(`2026-01-01T${time}Z`);
+const fields = (...names: string[]) => names.map((name) => field(name, 'int', 'int'));
+
+describe('what was known of a table when its events happened', () => {
+  const records = [
+    seen('1', '10:00:00', 'id'),
+    seen('2', '11:00:00', 'id', 'a'),
+    seen('3', '12:00:00', 'id', 'a'),
+    seen('4', '13:00:00', 'id', 'a', 'b'),
+  ];
+  test('is the first that was seen after them with their columns', () => {
+    expect(chooseKnowledge(records, fields('id', 'a'), at('10:30:00'))?.id).toBe('2');
+    expect(chooseKnowledge(records, fields('id', 'a'), at('11:30:00'))?.id).toBe('3');
+  });
+  test('is what was seen last with their columns, where everything was seen before them', () => {
+    expect(chooseKnowledge(records, fields('id', 'a'), at('12:30:00'))?.id).toBe('3');
+    expect(chooseKnowledge(records, fields('id'), at('12:30:00'))?.id).toBe('1');
+  });
+  test('is what was seen last, where nothing has their columns', () => {
+    expect(chooseKnowledge(records, fields('id', 'z'), at('12:30:00'))?.id).toBe('4');
+  });
+  test('is nothing, where nothing was seen', () => {
+    expect(chooseKnowledge([], fields('id'), at('12:30:00'))).toBeNull();
+  });
+});
