@@ -31,7 +31,8 @@ export type Change =
 /** Where a stream goes on: after `position`, whose newest event is in transaction `gtid` of file `fileVersion`. */
 export interface ResumePoint {
   readonly position: Position;
-  readonly gtid: string;
+  /** Null: the position is that of a snapshot, at which no event of the stream stands. */
+  readonly gtid: string | null;
   readonly fileVersion: number;
   /** Source time of the youngest event up to here, where it is known: Unix seconds. */
   readonly sourceTime?: number;

@@ -124,7 +124,7 @@ class MaxScaleFeed {
       const before = this.#state;
       this.#advance('silence');
       if (this.#state !== before) return { done: false, value: [] };
-      if (this.#request.after !== null) this.#request.onState('searching');
+      if ((this.#request.after?.gtid ?? null) !== null) this.#request.onState('searching');
       if (performance.now() - quietSince >= idleCheckMs) return silence;
     }
   }

@@ -33,6 +33,8 @@ export class PositionTracker {
   readonly #last = new Map<number, Place>();
   readonly #bases: Map<number, bigint>;
   readonly #anchor: Place | undefined;
+  /** There is no event to look for, and none after the position has come yet. */
+  #isBeforeFirst: boolean;
   /** The domain of the last event, to look up once per run of events instead of per event. */
   #domain = -1;
   #current: Place | undefined;
@@ -48,7 +50,8 @@ export class PositionTracker {
         eventNumber: Number(event.eventNumber),
       });
     }
-    const domain = after?.gtid.split('-', 1)[0];
+    const domain = after?.gtid?.split('-', 1)[0];
+    this.#isBeforeFirst = after !== null && after.gtid === null;
     this.#anchor = domain === undefined ? undefined : this.#last.get(Number(domain));
   }
 
@@ -57,13 +60,17 @@ export class PositionTracker {
     const last = this.#lastOf(event.domain);
     if (last === undefined) return 'new';
     const ahead = (event.sequence - last.sequence) >>> 0;
-    const isNew = ahead === 0 ? event.eventNumber > last.eventNumber : ahead < (searching ? quarter : 3 * quarter);
+    const isNew =
+      ahead === 0
+        ? event.eventNumber > last.eventNumber
+        : ahead < (searching || this.#isBeforeFirst ? quarter : 3 * quarter);
     if (isNew) return 'new';
     return this.#isAnchor(event) ? 'anchor' : 'covered';
   }
 
   /** Moves on to an event judged new. Returns the domain's base when this event changed it. */
   advance(event: Place): bigint | undefined {
+    this.#isBeforeFirst = false;
     const last = this.#lastOf(event.domain);
     this.#last.set(event.domain, event);
     this.#current = event;

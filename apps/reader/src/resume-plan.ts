@@ -10,6 +10,8 @@
  *     scan         from version 1, or the first that exists, upward
  *
  * A new event before the anchor on the last way means that the position is lost.
+ *
+ * After a snapshot there is no anchor: the files are read from version 1 on, and what the position does not cover is new.
  */
 export type Way =
   | { readonly kind: 'checkpoint'; readonly version: number; readonly gtid: string }
@@ -39,7 +41,8 @@ export type ResumeEvent =
   | 'silence';
 
 export interface ResumeTarget {
-  readonly gtid: string;
+  /** Null: no event is known to stand at the position. */
+  readonly gtid: string | null;
   readonly fileVersion: number;
 }
 
@@ -47,7 +50,7 @@ export interface ResumeTarget {
 const lastProbe = 32;
 
 export function startResume(target: ResumeTarget | null): ResumeState {
-  if (target === null) return request(scanFrom(1), true);
+  if (target === null || target.gtid === null) return request(scanFrom(1), true);
   return request({ kind: 'checkpoint', version: target.fileVersion, gtid: target.gtid }, true);
 }
 
@@ -73,18 +76,22 @@ function nextRequesting(state: Requesting, event: ResumeEvent, target: ResumeTar
     case 'covered':
       return state;
     case 'schema':
-      return target === null ? { kind: 'streaming' } : state;
+      return hasAnchor(target) ? state : { kind: 'streaming' };
     case 'schemaless':
       return request(state.way, true);
     case 'no-file':
       return afterNoFile(state.way);
     case 'new':
-      if (target === null) return { kind: 'streaming' };
+      if (!hasAnchor(target)) return { kind: 'streaming' };
       return afterMiss(state.way) ?? { kind: 'lost' };
     case 'silence':
       // On the last way silence only means that there is nothing yet.
       return afterMiss(state.way) ?? state;
   }
+}
+
+function hasAnchor(target: ResumeTarget | null): boolean {
+  return target !== null && target.gtid !== null;
 }
 
 function afterNoFile(way: Way): ResumeState {

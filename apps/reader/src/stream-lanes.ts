@@ -1,4 +1,10 @@
-import { type Batch, formatGtid, parsePosition, type StreamIdentity } from '@afterimage/change-events';
+import {
+  type Batch,
+  formatGtid,
+  isWholeTransaction,
+  parsePosition,
+  type StreamIdentity,
+} from '@afterimage/change-events';
 import type { QueueConnection } from '@afterimage/queue';
 import type { Offset, StreamOffsets } from '@afterimage/replica';
 import type { Change, ResumePoint } from './change-source.js';
@@ -235,9 +241,9 @@ function toReadPoint(offset: Offset): ReadPoint {
   const ordinal = Number(offset.ordinal);
   if (offset.position === '') return { resume: null, ordinal };
   const position = parsePosition(offset.position);
-  const [event] = position.values();
   // Without a checkpoint any domain's last event serves as the one to look for.
-  const gtid = offset.checkpointGtid ?? (event === undefined ? '' : formatGtid(event));
+  const event = [...position.values()].find((last) => !isWholeTransaction(last));
+  const gtid = offset.checkpointGtid ?? (event === undefined ? null : formatGtid(event));
   const sourceTime = offset.sourceTime === null ? {} : { sourceTime: offset.sourceTime.getTime() / 1000 };
   const resume: ResumePoint = { position, gtid, fileVersion: offset.fileVersion ?? 1, ...sourceTime };
   return { resume, ordinal };

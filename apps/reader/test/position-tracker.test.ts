@@ -1,4 +1,4 @@
-import { advance, covers, type EventId, type Position, startPosition } from '@afterimage/change-events';
+import { advance, covers, type EventId, type Position, positionAfterGtids, startPosition } from '@afterimage/change-events';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { basesOf, PositionTracker } from '../src/position-tracker.js';
@@ -24,6 +24,19 @@ const resume = (events: readonly EventId[]) => {
 };
 
 describe('the position tracker', () => {
+  it('passes over all that a snapshot covers, however old, until the first event after it', () => {
+    const at = 5n * 2n ** 32n + 7n;
+    const position = positionAfterGtids(`0-1-${at},3-1-50`);
+    const tracker = new PositionTracker({ position, gtid: null, fileVersion: 1 });
+    const verdict = (domain: number, sequence: bigint, eventNumber = 1) =>
+      tracker.judge(print(id(domain, sequence, eventNumber)), false);
+    expect(verdict(0, at - 2n * 2n ** 30n)).toBe('covered');
+    expect([verdict(0, at, 1), verdict(0, at, 400_001), verdict(3, 50n, 9)]).toEqual(['covered', 'covered', 'covered']);
+    expect([verdict(0, at + 1n), verdict(3, 51n), verdict(8, 1n)]).toEqual(['new', 'new', 'new']);
+    tracker.advance(print(id(0, at + 1n)));
+    expect(verdict(0, at)).toBe('covered');
+  });
+
   it('tells new events from repeated ones as 64-bit sequences would, over any number of wraps and jumps', () => {
     const step = fc.record({
       domain: fc.nat({ max: 1 }),

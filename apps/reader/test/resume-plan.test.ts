@@ -37,6 +37,21 @@ describe('resuming', () => {
   });
 });
 
+describe('resuming after a snapshot, at whose position no event stands', () => {
+  const snapshot = { gtid: null, fileVersion: 1 };
+  const after = (...steps: ResumeEvent[]): string =>
+    describeState(steps.reduce((state, event) => nextResume(state, event, snapshot), startResume(snapshot)));
+
+  it('reads the files from version 1', () => expect(after()).toBe('scan 1'));
+  it('streams as soon as it has a schema, whatever comes first', () => {
+    expect(after('schema')).toBe('streaming');
+    expect(after('schema', 'covered', 'new')).toBe('streaming');
+  });
+  it('tries later versions when the first is gone', () => {
+    expect(after('no-file', 'no-file')).toBe('scan 3 on the same connection');
+  });
+});
+
 describe('starting without an offset', () => {
   it.each<[string, ResumeEvent[], string]>([
     ['asks for version 1', [], 'scan 1'],

@@ -67,6 +67,33 @@ export function formatPosition(position: Position): string {
     .join(',');
 }
 
+/** Stands for all events of a transaction, whatever their number: event numbers have 32 bits. */
+const wholeTransaction = 4_294_967_295n;
+
+/**
+ * The position after everything up to a GTID position as MariaDB writes it: `0-1-14,7-1-3`. A snapshot is at such a place; no
+ * event stands there. Throws TypeError on another form.
+ */
+export function positionAfterGtids(gtids: string): Position {
+  const list = gtids.split(',').map((gtid) => gtid.trim());
+  return parsePosition(
+    list
+      .filter((gtid) => gtid !== '')
+      .map((gtid) => `${gtid}:${wholeTransaction}`)
+      .join(','),
+  );
+}
+
+/** Whether `event` stands for its whole transaction instead of for one event of the stream. */
+export function isWholeTransaction({ eventNumber }: EventId): boolean {
+  return eventNumber === wholeTransaction;
+}
+
+/** The least position that covers both. */
+export function joinPositions(a: Position, b: Position): Position {
+  return [...b.values()].reduce(advance, a);
+}
+
 /** Whether `event` is at or before `position`: what a side that has finished `position` has already seen. */
 export function covers(position: Position, event: EventId): boolean {
   const last = position.get(event.domain);
