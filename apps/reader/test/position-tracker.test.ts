@@ -1,4 +1,11 @@
-import { advance, covers, type EventId, type Position, positionAfterGtids, startPosition } from '@afterimage/change-events';
+import {
+  advance,
+  covers,
+  type EventId,
+  type Position,
+  positionAfterGtids,
+  startPosition,
+} from '@afterimage/change-events';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { basesOf, PositionTracker } from '../src/position-tracker.js';

@@ -19,3 +19,7 @@ export * from './operations/streams.js';
 export { keyOfKnowledge } from './schema/knowledge.js';
 export type * from './settings.js';
 export { checkColumnTypes } from './types/column-check.js';
+export * from './snapshot/record.js';
+export { type SettleOutcome, type Settled, settleSnapshot } from './snapshot/settle.js';
+export * from './snapshot/shadow.js';
+export { inTransaction, withConnection } from './transaction.js';

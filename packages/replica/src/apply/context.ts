@@ -65,6 +65,8 @@ type SchemaSource = Pick<Batch, 'stream' | 'schema' | 'firstOrdinal' | 'firstTim
 export interface Learned {
   /** What MariaDB says of the table; null = nothing more than was known. */
   readonly knowledge: KnowledgeRecord | null;
+  /** The schema where mirror and history are that become the stream's; absent: they are created. */
+  readonly prepared?: string;
 }
 
 /** `stale`: the batch needs another schema version; `isSameShape`: although its fields are those of the version in force. */
@@ -141,7 +143,7 @@ export class StreamContext {
     // What the configuration changed holds from this batch on, what the source changed from its first event on.
     const { since, fingerprint } = batch.schema;
     const firstOrdinal = before?.fingerprint === fingerprint ? batch.firstOrdinal : since;
-    const change = { batch: { ...batch, firstOrdinal }, current: before, target, settings, names, knowledge };
+    const change = { batch: { ...batch, firstOrdinal }, current: before, target, settings, names, knowledge, prepared: learned?.prepared };
     const version = await applySchemaChange(client, change);
     return readySchema({ version, target, names, isNew: true });
   }

@@ -239,3 +239,31 @@ export const unreliableColumns = control.table(
   },
   (t) => [primaryKey({ columns: [t.streamId, t.columnName] })],
 );
+
+/** Copies of tables as MariaDB had them: the latest of each stream. */
+export const snapshots = control.table('snapshots', {
+  streamId: uuid('stream_id')
+    .primaryKey()
+    .references(() => streams.id),
+  /** `copying` without a process that holds the stream's snapshot lock: it was interrupted. */
+  state: text().$type<'copying' | 'settling' | 'done' | 'failed'>().notNull(),
+  /** GTID position of what was copied, as MariaDB writes it; null before it is known. */
+  gtid: text(),
+  /** As copied so far. */
+  rows: bigint({ mode: 'bigint' })
+    .notNull()
+    .default(sql`0`),
+  bytes: bigint({ mode: 'bigint' })
+    .notNull()
+    .default(sql`0`),
+  /** How many rows MariaDB believes the table has. */
+  estimatedRows: bigint('estimated_rows', { mode: 'bigint' }),
+  /** Of a table that had been streamed: rows of the mirror that were changed or added, and that were removed. */
+  written: bigint({ mode: 'bigint' }),
+  removed: bigint({ mode: 'bigint' }),
+  attempt: integer().notNull().default(1),
+  message: text(),
+  startedAt: moment('started_at').notNull().defaultNow(),
+  updatedAt: moment('updated_at').notNull().defaultNow(),
+  finishedAt: moment('finished_at'),
+});

@@ -5,10 +5,10 @@ import { StreamHalted, describeError, isTransient, sqlState } from '../errors.js
 import { createSegmentStatements, historyRowColumns } from '../history/segment.js';
 import { createOrReplace } from '../history/replaceable.js';
 import { asOfFunctions, historyView } from '../history/view.js';
-import { type ReplicaNames, quoteName, quoteTable, segmentName } from '../names.js';
+import { type ReplicaNames, type TableName, quoteName, quoteTable, segmentName } from '../names.js';
 import type { TableSettings } from '../settings.js';
 import { createSchema, makeChange, storeColumns } from './ddl.js';
-import { type Change, planSchemaChange } from './plan.js';
+import { type Change, describeChange, planSchemaChange } from './plan.js';
 import type { TargetColumn, TargetSchema } from './target.js';
 import { alignMirror, dropLabelChecks } from './constraints.js';
 import { type KnowledgeRecord, type SchemaVersion, loadVersions } from './versions.js';
@@ -23,6 +23,8 @@ export interface SchemaChange {
   readonly names: ReplicaNames;
   /** What `target` was made with. */
   readonly knowledge: KnowledgeRecord | null;
+  /** A mirror and a first history segment that are there already, under their own names in this schema, and become the stream's. */
+  readonly prepared?: string | undefined;
 }
 
 /** Whether `current` is what the batch's fields and the settings of now ask for. */
@@ -129,7 +131,9 @@ async function changeMirror(
   change: SchemaChange,
   changes: readonly Change[],
 ): Promise<MadeChanges> {
-  const { target, settings, names } = change;
+  const { target, settings, names, prepared } = change;
+  if (prepared !== undefined)
+    return { steps: await takeMirror(client, change, prepared), widened: new Set(), filled: new Map() };
   const ddl = { names, columns: target.columns, timeZone: settings.types.timeZone };
   const steps = await dropLabelChecks(client, names, changes);
   const recreated = changes.some(({ kind }) => kind === 'recreate');
@@ -152,11 +156,37 @@ interface MadeChanges {
   readonly filled: ReadonlyMap<string, string>;
 }
 
+/** The prepared mirror has key and indexes under the names that they would have been created with. */
+async function takeMirror(
+  client: ClientBase,
+  { names, target }: SchemaChange,
+  prepared: string,
+): Promise<SchemaStep[]> {
+  const { schema, table } = names.mirror;
+  const statements = [...(await createSchema(client, schema)), moveTable({ schema: prepared, table }, schema)];
+  for (const statement of statements) await client.query(statement);
+  const rekey = describeChange({ kind: 'rekey', key: target.key }, null);
+  return [
+    { kind: 'create', column: null, detail: 'mirror table made from a snapshot', statement: statements.join('; ') },
+    rekey,
+  ];
+}
+
+function moveTable(table: TableName, schema: string): string {
+  return `ALTER TABLE ${quoteTable(table)} SET SCHEMA ${quoteName(schema)}`;
+}
+
 async function createSegment(
   client: ClientBase,
-  { names, settings }: SchemaChange,
+  { names, settings, prepared }: SchemaChange,
   next: SchemaVersion,
 ): Promise<void> {
+  if (prepared !== undefined) {
+    const { schema, table } = segmentName(names, next.version);
+    for (const statement of [...(await createSchema(client, schema)), moveTable({ schema: prepared, table }, schema)])
+      await client.query(statement);
+    return;
+  }
   const key = new Set(next.key);
   const indexKey =
     settings.historyIndex === 'key' && next.key !== null

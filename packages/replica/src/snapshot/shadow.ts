@@ -1,0 +1,196 @@
+import type { Field } from '@afterimage/change-events';
+import type { ClientBase, Pool } from 'pg';
+import type { StreamRecord } from '../control/streams.js';
+import { createSegmentStatements } from '../history/segment.js';
+import { type ReplicaNames, type TableName, quoteName, quoteTable, replicaNames, segmentName } from '../names.js';
+import { type CurrentReplica, loadCurrent } from '../operations/current.js';
+import { makeChange, storeColumns } from '../schema/ddl.js';
+import { type TargetColumn, type TargetSchema, targetSchema } from '../schema/target.js';
+import type { TableSettings, TableSettingsProvider } from '../settings.js';
+import { inTransaction } from '../transaction.js';
+
+/** A column to be filled: the stream's name for it, and the type and name it has in the mirror. */
+export interface ShadowColumn {
+  readonly name: string;
+  readonly mirror: string;
+  readonly postgresType: string;
+}
+
+/**
+ * A table like a mirror, in a schema of its own, that is filled before it becomes the mirror, or is compared with it. Table,
+ * key and indexes have the mirror's names, so that they need only move to its schema.
+ */
+export interface Shadow {
+  readonly stream: StreamRecord;
+  readonly schema: string;
+  /** Of the table to fill. */
+  readonly table: TableName;
+  readonly columns: readonly ShadowColumn[];
+  /** As the source's table is: what the first schema version is made from. */
+  readonly fields: readonly Field[];
+  readonly settings: TableSettings;
+  readonly target: TargetSchema;
+  /** The schema version that it is like; 0: the stream has none yet, and it may become the mirror. */
+  readonly version: number;
+}
+
+export interface ShadowOptions {
+  readonly stream: StreamRecord;
+  readonly settingsOf: TableSettingsProvider;
+  /** The columns of the source's table, as the stream would describe them. */
+  readonly fields: readonly Field[];
+}
+
+/** Where a stream's shadow lives. */
+export function shadowSchema(streamId: string): string {
+  return `afterimage_snapshot_${streamId.slice(0, 8)}`;
+}
+
+/**
+ * Creates the stream's shadow, empty, in place of one that is left from before. Throws StreamHalted where the configuration
+ * does not fit the fields, and PostgreSQL's error (42501: the role may not create schemas).
+ */
+export async function createShadow(pool: Pool, { stream, settingsOf, fields }: ShadowOptions): Promise<Shadow> {
+  return inTransaction(pool, async (client) => {
+    const settings = settingsOf(stream);
+    if (settings === undefined) throw new Error(`${stream.database}.${stream.table} is not in the configuration`);
+    const schema = shadowSchema(stream.id);
+    await client.query(`DROP SCHEMA IF EXISTS ${quoteName(schema)} CASCADE`);
+    await client.query(`CREATE SCHEMA ${quoteName(schema)}`);
+    const current = await findCurrent(client, { stream, settingsOf });
+    const target = current === null ? targetSchema(fields, settings) : targetOf(current);
+    const names = namesIn(schema, replicaNames(settings.mirror, settings.historySuffix));
+    const columns = target.columns.map(({ name, mirror, mappedType }) => ({ name, mirror, postgresType: mappedType }));
+    const shadow: Shadow = {
+      stream,
+      schema,
+      table: names.mirror,
+      columns,
+      fields,
+      settings,
+      target,
+      version: current?.version.version ?? 0,
+    };
+    await makeChange(client, { kind: 'create' }, ddlOf(shadow));
+    if (shadow.version === 0) await client.query(segmentStatements(shadow).create);
+    return shadow;
+  });
+}
+
+async function findCurrent(
+  client: ClientBase,
+  { stream, settingsOf }: Pick<ShadowOptions, 'stream' | 'settingsOf'>,
+): Promise<CurrentReplica | null> {
+  const { rows } = await client.query<{ streamed: boolean }>(
+    'SELECT coalesce(max(schema_version), 0) > 0 AS streamed FROM afterimage.offsets WHERE stream_id = $1',
+    [stream.id],
+  );
+  return rows[0]?.streamed === true ? loadCurrent(client, { stream, settingsOf, lock: false }) : null;
+}
+
+/** The columns in force, with the types that they have: a widened one is text. */
+export function targetOf({ target, version }: CurrentReplica): TargetSchema {
+  const columns = target.columns.map((column, i): TargetColumn => {
+    const { mirror = column.mirror, postgresType = column.mappedType } = version.columns[i] ?? {};
+    return { ...column, mirror, mappedType: postgresType };
+  });
+  return { columns, key: version.key };
+}
+
+/** All that belongs to the stream, as if its mirror and its history lived in the shadow's schema. */
+function namesIn(schema: string, names: ReplicaNames): ReplicaNames {
+  const moved = ({ table }: TableName): TableName => ({ schema, table });
+  return {
+    mirror: moved(names.mirror),
+    history: moved(names.history),
+    asOf: moved(names.asOf),
+    asOfGtid: moved(names.asOfGtid),
+  };
+}
+
+export function shadowNames({ schema, settings }: Shadow): ReplicaNames {
+  return namesIn(schema, replicaNames(settings.mirror, settings.historySuffix));
+}
+
+function ddlOf(shadow: Shadow) {
+  const { target, settings } = shadow;
+  return { names: shadowNames(shadow), columns: target.columns, timeZone: settings.types.timeZone };
+}
+
+/** What is left of a snapshot is removed. */
+export async function dropShadow(pool: Pool, streamId: string): Promise<void> {
+  await pool.query(`DROP SCHEMA IF EXISTS ${quoteName(shadowSchema(streamId))} CASCADE`);
+}
+
+/** Gives a filled shadow its key, or its row index. Rejects with 23505 when the source's key does not hold here. */
+export async function indexShadow(client: ClientBase, shadow: Shadow): Promise<void> {
+  await makeChange(client, { kind: 'rekey', key: shadow.target.key }, ddlOf(shadow));
+  await client.query(`ANALYZE ${quoteTable(shadow.table)}`);
+}
+
+/** The place of a snapshot in the stream, as its history rows say it. */
+export interface SnapshotPlace {
+  /** GTID position, as MariaDB writes it. */
+  readonly gtids: string;
+  /** When it was taken, by MariaDB's clock. */
+  readonly at: Date;
+}
+
+/** What a history row has besides the columns, of a row that was read at a place: SQL literals. */
+export function readPrefix({ gtids, at }: SnapshotPlace, ordinal: bigint): string {
+  const [domain = '0', server = '0', sequence = '0'] = (gtids.split(',')[0] ?? '').split('-');
+  const numbers = [ordinal, BigInt(domain), BigInt(server === '' ? '0' : server), BigInt(sequence), 0n];
+  return `${numbers.map((number) => `${number}::bigint`).join(', ')}, '${at.toISOString()}'::timestamptz`;
+}
+
+/** The ordinal of the rows with which a stream begins. */
+export const firstOrdinal = 1n;
+
+/** How many blocks of the filled shadow there are, to divide the work on them. */
+export async function countBlocks(client: ClientBase, { table }: Shadow): Promise<number> {
+  const { rows } = await client.query<{ blocks: string }>(
+    `SELECT (pg_relation_size($1::regclass) + current_setting('block_size')::int - 1) / current_setting('block_size')::int AS blocks`,
+    [quoteTable(table)],
+  );
+  return Number(rows[0]?.blocks ?? 0);
+}
+
+/** Writes the history of the rows in some blocks of a shadow that is to become the mirror: a scan of these alone. */
+export async function writeReadHistory(
+  client: ClientBase,
+  shadow: Shadow,
+  { place, from, to }: { readonly place: SnapshotPlace; readonly from: number; readonly to: number },
+): Promise<void> {
+  const values = shadow.columns.map(({ mirror }) => quoteName(mirror)).join(', ');
+  await client.query(
+    `INSERT INTO ${quoteTable(shadowSegment(shadow))} SELECT ${readPrefix(place, firstOrdinal)}, 'read', ${values} ` +
+      `FROM ${quoteTable(shadow.table)} WHERE ctid >= '(${from},0)' AND ctid < '(${to},0)'`,
+  );
+}
+
+/** Its indexes come when all rows are there. */
+export async function indexReadHistory(client: ClientBase, shadow: Shadow): Promise<void> {
+  for (const statement of segmentStatements(shadow).indexes) await client.query(statement);
+}
+
+function shadowSegment(shadow: Shadow): TableName {
+  return segmentName(shadowNames(shadow), 1);
+}
+
+/** The statements for the first history segment, in the shadow's schema. */
+function segmentStatements(shadow: Shadow): { create: string; indexes: string[] } {
+  const { target, settings } = shadow;
+  const columns = storeColumns({ version: 1, target: target.columns, before: [], changes: [], widened: new Set() });
+  const key = new Set(target.key);
+  const indexKey =
+    settings.historyIndex === 'key' && target.key !== null
+      ? columns.filter((column) => key.has(column.mirror)).map((column) => column.history)
+      : null;
+  const [create = '', ...indexes] = createSegmentStatements({
+    names: shadowNames(shadow),
+    segment: shadowSegment(shadow),
+    columns,
+    indexKey,
+  });
+  return { create, indexes };
+}
