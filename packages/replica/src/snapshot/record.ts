@@ -77,17 +77,22 @@ export async function recordProgress(
   { streamId, state, gtid, rows, bytes }: SnapshotProgress,
 ): Promise<void> {
   await pool.query(
-    'UPDATE afterimage.snapshots SET state = $2, gtid = $3, rows = $4, bytes = $5, updated_at = now() WHERE stream_id = $1',
+    'UPDATE afterimage.snapshots SET state = $2, gtid = $3, rows = $4, bytes = $5, updated_at = now() WHERE stream_id = $1 AND finished_at IS NULL',
     [streamId, state, gtid, rows, bytes],
   );
 }
 
 /** To be called in the transaction that makes the snapshot part of its stream. */
-export async function recordDone(client: ClientBase, streamId: string, { written, removed }: Settled): Promise<void> {
+export async function recordDone(
+  client: ClientBase,
+  streamId: string,
+  done: Pick<Settled, 'written' | 'removed'> & Pick<SnapshotProgress, 'gtid' | 'rows' | 'bytes'>,
+): Promise<void> {
   await client.query(
-    `UPDATE afterimage.snapshots SET state = 'done', written = $2, removed = $3, updated_at = now(), finished_at = clock_timestamp()
+    `UPDATE afterimage.snapshots
+     SET state = 'done', gtid = $2, rows = $3, bytes = $4, written = $5, removed = $6, updated_at = now(), finished_at = clock_timestamp()
      WHERE stream_id = $1`,
-    [streamId, written, removed],
+    [streamId, done.gtid, done.rows, done.bytes, done.written, done.removed],
   );
 }
 
