@@ -56,6 +56,27 @@ export interface TableUnderTest {
   readonly columns?: Readonly<Record<string, { readonly type: string }>>;
 }
 
+/** Changes rows until it is told to stop: each statement in a transaction of its own, or some in one. */
+export async function changeUntil(
+  source: Source,
+  statement: (n: number) => string,
+  isOver: () => boolean,
+): Promise<number> {
+  const connection = await createConnection(parseMariadbUrl(source.mariadb.url));
+  let n = 0;
+  try {
+    while (!isOver()) {
+      await connection.beginTransaction();
+      for (let i = 0; i < 3; i += 1) await connection.query(statement(n++));
+      if (n % 30 === 0) await connection.rollback();
+      else await connection.commit();
+    }
+    return n;
+  } finally {
+    await connection.end();
+  }
+}
+
 /** A replica of some tables in a PostgreSQL database of its own. */
 export class Replica {
   readonly database: TestDatabase;

@@ -8,11 +8,15 @@ const connectTimeoutMs = 10_000;
  * Runs `work` with connections to the configured PostgreSQL, which are closed afterwards. Errors that a user can do
  * something about come out as CommandError.
  */
-export async function withDatabase<T>(config: Config, work: (pool: pg.Pool) => Promise<T>): Promise<T> {
+export async function withDatabase<T>(
+  config: Config,
+  work: (pool: pg.Pool) => Promise<T>,
+  { connections = 4 }: { readonly connections?: number } = {},
+): Promise<T> {
   const { url } = config.postgres;
   const pool = new pg.Pool({
     connectionString: url,
-    max: 4,
+    max: connections,
     connectionTimeoutMillis: connectTimeoutMs,
     application_name: 'afterimage cli',
   });

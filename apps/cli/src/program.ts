@@ -8,6 +8,7 @@ import { createInitCommand } from './commands/init.js';
 import { createMigrateCommand } from './commands/migrate.js';
 import { createRebuildCommand } from './commands/rebuild.js';
 import { createAsOfCommand, createHistoryCommand } from './commands/rows.js';
+import { createSnapshotCommand } from './commands/snapshot.js';
 import { createStatusCommand } from './commands/status.js';
 import { createSchemaVersionsCommand, createStreamsCommand } from './commands/streams.js';
 import { describeStack, explainFailure } from './failures.js';
@@ -42,6 +43,7 @@ function createProgram(): Command {
     createMigrateCommand(),
     createReaderCommand(),
     createWriterCommand(),
+    createSnapshotCommand(),
     createStatusCommand(),
     createStreamsCommand(),
     createSchemaVersionsCommand(),

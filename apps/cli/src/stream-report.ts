@@ -1,4 +1,4 @@
-import type { Presence, StreamStatus } from '@afterimage/replica';
+import type { Presence, SnapshotRecord, StreamStatus } from '@afterimage/replica';
 import { formatCount } from './output.js';
 import type { QueueDepths } from './queues.js';
 
@@ -14,6 +14,8 @@ export interface StreamReport extends Omit<StreamStatus, 'applyDelay'> {
   readonly eventsPerSecond: number;
   /** How far the mirror may be behind its source. Null before the first event. */
   readonly lagSeconds: number | null;
+  /** Its latest copy from MariaDB, where there was one. */
+  readonly snapshot: Omit<SnapshotRecord, 'streamId'> | null;
 }
 
 export interface StatusReport {
@@ -29,13 +31,14 @@ export interface StatusReadings {
   readonly second: Sample;
   readonly presence: Presence;
   readonly queue: QueueDepths;
+  readonly snapshots: readonly SnapshotRecord[];
   readonly sources: readonly string[];
   readonly isConfigured: (stream: StreamStatus) => boolean;
 }
 
 /** Puts together what two readings of the control tables, the queue and the running processes say. */
 export function makeReport(readings: StatusReadings): StatusReport {
-  const { first, second, presence, queue, sources, isConfigured } = readings;
+  const { first, second, presence, queue, snapshots, sources, isConfigured } = readings;
   const before = new Map(first.streams.map((stream) => [stream.id, stream]));
   const seconds = Math.max(0.001, (second.takenAt - first.takenAt) / 1000);
   const streams = second.streams.map((status): StreamReport => {
@@ -46,7 +49,14 @@ export function makeReport(readings: StatusReadings): StatusReport {
     const reader = readerOf(status, isConfigured(status), presence);
     const circumstances = { applyDelay, queued, eventsPerSecond, at: second.takenAt };
     const lagSeconds = lagOf({ ...stream, ...reader }, circumstances);
-    return { ...stream, ...reader, queuedBatches: queued ?? null, eventsPerSecond, lagSeconds };
+    return {
+      ...stream,
+      ...reader,
+      queuedBatches: queued ?? null,
+      eventsPerSecond,
+      lagSeconds,
+      snapshot: findSnapshot(snapshots, stream.id),
+    };
   });
   return {
     streams,
@@ -54,6 +64,13 @@ export function makeReport(readings: StatusReadings): StatusReport {
     hasWriters: presence.hasWriters,
     queueProblem: queue.problem,
   };
+}
+
+function findSnapshot(snapshots: readonly SnapshotRecord[], id: string): StreamReport['snapshot'] {
+  const found = snapshots.find(({ streamId }) => streamId === id);
+  if (found === undefined) return null;
+  const { streamId: _, ...snapshot } = found;
+  return snapshot;
 }
 
 /** What a reader wrote of a stream is true only while one runs. */
@@ -116,6 +133,7 @@ export function describeReport(report: StatusReport): string[] {
     ...report.unreadSources.map((source) => `source ${source}: no reader is running; start one: afterimage reader`),
     ...(report.hasWriters || report.streams.length === 0 ? [] : ['no writer is running; start one: afterimage writer']),
     ...[...shared].map(([text, names]) => `${listNames(names)}: ${text}`),
+    ...report.streams.flatMap(describeSnapshot),
     ...report.streams.flatMap(describeColumns),
     ...(report.queueProblem === null ? [] : [`the queue cannot be read: ${report.queueProblem}`]),
   ];
@@ -136,6 +154,17 @@ function describeTrouble(stream: StreamReport): string[] {
     ...(readerCode === null ? [] : [`reader ${readerState} (${readerCode}): ${readerMessage ?? ''}`]),
     ...(readerState === 'removed' ? ['not in the configuration any more: nothing is read or applied'] : []),
   ];
+}
+
+/** A copy that is done is nothing to speak of. */
+function describeSnapshot(stream: StreamReport): string[] {
+  const { snapshot } = stream;
+  if (snapshot === null || snapshot.state === 'done') return [];
+  const rows = `${formatCount(snapshot.rows)} of about ${formatCount(snapshot.estimatedRows ?? 0)} rows`;
+  const again = `run it again: afterimage snapshot ${nameOf(stream)}`;
+  if (snapshot.isRunning) return [`${nameOf(stream)}: being copied, ${rows}`];
+  if (snapshot.state === 'failed') return [`${nameOf(stream)}: not copied: ${snapshot.message ?? ''}`];
+  return [`${nameOf(stream)}: its copy was interrupted at ${rows}, and nothing of it is kept; ${again}`];
 }
 
 function describeColumns(stream: StreamReport): string[] {

@@ -1,9 +1,9 @@
 import { type ColumnKnowledge, sourceValue, type SourceValueSettings } from '@afterimage/mariadb';
 import { quoteSource } from './key-ranges.js';
 
-/** A column to copy: as MariaDB has it, and the type it has in the mirror. */
+/** A column to copy: as MariaDB has it (null: it has none), and the type it has in the mirror. */
 export interface CopiedColumn {
-  readonly source: ColumnKnowledge;
+  readonly source: ColumnKnowledge | null;
   readonly postgresType: string;
 }
 
@@ -50,6 +50,10 @@ export function selectLines(columns: readonly CopiedColumn[], settings: SourceVa
     line = [];
   };
   for (const { source, postgresType } of columns) {
+    if (source === null) {
+      line.push(String.raw`'\\N'`);
+      continue;
+    }
     const { read } = sourceValue(source, postgresType, settings);
     const { type } = source;
     const name = quoteSource(source.name);

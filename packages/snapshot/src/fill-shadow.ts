@@ -29,7 +29,6 @@ export interface FilledShadow {
   readonly count: CopyCount;
 }
 
-const rangeRows = 50_000;
 const noteMs = 1_000;
 
 /** Copies a table, from the beginning, into a new shadow with its key and, where it is to become the mirror, its history. */
@@ -45,6 +44,8 @@ export async function fillShadow(options: SnapshotOptions, attempt: number): Pro
       stream,
       settingsOf: options.settingsOf,
       fields: streamFields(knowledge),
+      knowledge,
+      at: view.place.at,
     });
     const estimatedRows = await estimateRows(source, knowledge);
     await recordStart(pool, { streamId: stream.id, attempt, estimatedRows });
@@ -104,7 +105,7 @@ interface CopyTask {
 }
 
 async function copyAll(options: SnapshotOptions, task: CopyTask): Promise<void> {
-  const { pool, signal, rate = null } = options;
+  const { pool, signal, rate = null, rangeRows = 50_000 } = options;
   const { view, shadow, knowledge, estimatedRows, count } = task;
   const ranges = await divideByKey({ connection: options.source, knowledge, estimatedRows, rangeRows });
   const failure = new AbortController();
@@ -133,18 +134,21 @@ async function copyAll(options: SnapshotOptions, task: CopyTask): Promise<void> 
   signal.throwIfAborted();
 }
 
-/** The source's column behind each column of the shadow: by the name that the stream gives it, else by its place. */
-function copiedColumns({ columns, stream }: Shadow, knowledge: TableKnowledge): CopiedColumn[] {
+/**
+ * The source's column behind each column of the shadow: by the name that the stream gives it, else by its place. One that is
+ * gone, of which the stream has not told yet, is NULL until it does.
+ */
+function copiedColumns({ columns, target, stream }: Shadow, knowledge: TableKnowledge): CopiedColumn[] {
   const byName = new Map(knowledge.columns.map((column) => [column.streamName, column]));
   const names = new Set(columns.map(({ name }) => name));
   const isSameLength = columns.length === knowledge.columns.length;
-  return columns.map(({ name, postgresType }, place) => {
+  return columns.map(({ name, mirror, postgresType }, place) => {
     const there = isSameLength ? knowledge.columns[place] : undefined;
     const source = byName.get(name) ?? (there === undefined || names.has(there.streamName) ? undefined : there);
-    if (source !== undefined) return { source, postgresType };
+    if (source !== undefined || target.key?.includes(mirror) !== true) return { source: source ?? null, postgresType };
     throw new SnapshotError(
       'TABLE_CHANGES',
-      `${stream.database}.${stream.table} has no column ${JSON.stringify(name)} any more, and the stream has not said so yet: it does with the next row that changes; copy the table then`,
+      `${stream.database}.${stream.table} has no key column ${JSON.stringify(name)} any more, and the stream has not said so yet: it does with the next row that changes; copy the table then`,
     );
   });
 }

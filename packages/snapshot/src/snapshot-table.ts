@@ -40,6 +40,8 @@ export interface SnapshotOptions {
   readonly parallel?: number;
   /** Rows a second at most. */
   readonly rate?: number | null;
+  /** About how many rows a reader takes at once. Default 50,000. */
+  readonly rangeRows?: number;
   /** How often a copy that broke off is begun again. Default 10. */
   readonly attempts?: number;
   /** How long a stream that is behind the copy may stand still before it is passed over. Default 3 s. */

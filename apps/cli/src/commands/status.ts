@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { configuredSettings, readPresence, readStatus, type StreamStatus } from '@afterimage/replica';
+import { configuredSettings, readPresence, readSnapshots, readStatus, type StreamStatus } from '@afterimage/replica';
 import { exitCodes, toPrintable } from '@afterimage/service';
 import { Command, InvalidArgumentError } from 'commander';
 import type { Pool } from 'pg';
@@ -39,7 +39,8 @@ export function createStatusCommand(): Command {
           const second = await sampleStatus(pool);
           const presence = await readPresence(pool, sources);
           const queue = await readQueueDepths(connection, second.streams);
-          const report = makeReport({ first, second, presence, queue, sources, isConfigured });
+          const snapshots = await readSnapshots(pool);
+          const report = makeReport({ first, second, presence, queue, snapshots, sources, isConfigured });
           show(report, options);
           first = second;
         } while (options.watch === true);

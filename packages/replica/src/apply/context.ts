@@ -143,7 +143,15 @@ export class StreamContext {
     // What the configuration changed holds from this batch on, what the source changed from its first event on.
     const { since, fingerprint } = batch.schema;
     const firstOrdinal = before?.fingerprint === fingerprint ? batch.firstOrdinal : since;
-    const change = { batch: { ...batch, firstOrdinal }, current: before, target, settings, names, knowledge, prepared: learned?.prepared };
+    const change = {
+      batch: { ...batch, firstOrdinal },
+      current: before,
+      target,
+      settings,
+      names,
+      knowledge,
+      prepared: learned?.prepared,
+    };
     const version = await applySchemaChange(client, change);
     return readySchema({ version, target, names, isNew: true });
   }

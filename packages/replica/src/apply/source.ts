@@ -79,7 +79,7 @@ interface SeenKnowledge {
 /** Records what MariaDB said: a new row where it is not what it said last. Returns its id. */
 export async function recordKnowledge(
   pool: Pool,
-  { source, database, table }: Batch['stream'],
+  { source, database, table }: Pick<Batch['stream'], 'source' | 'database' | 'table'>,
   seen: SeenKnowledge,
 ): Promise<string> {
   const json = JSON.stringify(seen.table).replaceAll('\\u0000', '');

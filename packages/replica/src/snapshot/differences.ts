@@ -90,7 +90,7 @@ function differences(current: CurrentReplica, shadow: Shadow): string {
   return (
     `${event('delete', 0)}, ${values('m')} FROM ${mirror} AS m WHERE NOT EXISTS (SELECT FROM ${copy} AS s WHERE ${same}) ` +
     `UNION ALL ${event('read', 1)}, ${values('s')} FROM ${copy} AS s LEFT JOIN ${mirror} AS m ON ${same} ` +
-    `WHERE m.${quoteName(first)} IS NULL OR ${row('s')} *<> ${row('m')}`
+    `WHERE m.${quoteName(first)} IS NULL OR record_image_ne(${row('s')}, ${row('m')})`
   );
 }
 

@@ -14,7 +14,7 @@ import { loadCurrent } from '../operations/current.js';
 import type { TableSettingsProvider } from '../settings.js';
 import { fixTextForms, inTransaction } from '../transaction.js';
 import { replaceRows } from './differences.js';
-import { firstOrdinal, type Shadow, type SnapshotPlace, targetOf } from './shadow.js';
+import { firstOrdinal, type Shadow, type SnapshotPlace, targetInForce } from './shadow.js';
 
 export interface SettleOptions {
   readonly settingsOf: TableSettingsProvider;
@@ -59,7 +59,7 @@ export async function settleSnapshot(pool: Pool, options: SettleOptions): Promis
     const move = planMove(offsets, positionAfterGtids(place.gtids));
     if (move === 'apart') return { kind: 'apart' };
     const isFirst = offsets.every(({ schemaVersion }) => schemaVersion === 0);
-    const settled = isFirst ? await adopt(client, options, move) : await compare(client, options, move);
+    const settled = isFirst ? await adopt(client, options, { move, offsets }) : await compare(client, options, move);
     if (settled.kind === 'stale') return settled;
     await moveOffsets(client, shadow.stream.id, { moves: move.partitions, at: place.at });
     await onDone?.(client, settled);
@@ -107,8 +107,13 @@ function planMove(offsets: readonly LockedOffset[], snapshot: Position): Move | 
 type Settling = Settled | Extract<SettleOutcome, { kind: 'stale' }>;
 
 /** The stream's first schema version, with the shadow as its mirror. */
-async function adopt(client: ClientBase, { shadow, place }: SettleOptions, { ordinal }: Move): Promise<Settling> {
-  if (shadow.version !== 0 || ordinal !== firstOrdinal) return { kind: 'stale' };
+async function adopt(
+  client: ClientBase,
+  { shadow, place }: SettleOptions,
+  { move: { ordinal }, offsets }: { move: Move; offsets: readonly LockedOffset[] },
+): Promise<Settling> {
+  const [offset] = offsets;
+  if (shadow.version !== 0 || ordinal !== firstOrdinal || offset === undefined) return { kind: 'stale' };
   const { stream, fields, settings } = shadow;
   const [gtid = ''] = place.gtids.split(',');
   const source = {
@@ -117,7 +122,8 @@ async function adopt(client: ClientBase, { shadow, place }: SettleOptions, { ord
     firstTimestamp: Math.floor(place.at.getTime() / 1000),
     schema: { fingerprint: fingerprintOf(fields), fields: [...fields], version: 1, gtid, since: ordinal.toString() },
   };
-  await new StreamContext(settings).change(client, source, 0, shadow.schema);
+  const learned = { knowledge: shadow.knowledge, prepared: shadow.schema };
+  await new StreamContext(settings).change(client, source, offset, learned);
   await client.query('UPDATE afterimage.offsets SET schema_version = 1 WHERE stream_id = $1', [stream.id]);
   return { kind: 'adopted', written: 0, removed: 0 };
 }
@@ -130,7 +136,7 @@ async function compare(
   const current = await loadCurrent(client, { stream: shadow.stream, settingsOf, lock: false });
   const shape = ({ columns, key }: Pick<Shadow['target'], 'columns' | 'key'>) =>
     JSON.stringify([columns.map(({ name, mirror, mappedType }) => [name, mirror, mappedType]), key]);
-  if (shape(targetOf(current)) !== shape(shadow.target)) return { kind: 'stale' };
+  if (shape(targetInForce(current)) !== shape(shadow.target)) return { kind: 'stale' };
   const counts = await replaceRows(client, { current, shadow, place, ordinal: move.ordinal, isBehind: move.coversAll });
   return { kind: 'compared', ...counts };
 }

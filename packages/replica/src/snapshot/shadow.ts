@@ -1,11 +1,14 @@
 import type { Field } from '@afterimage/change-events';
+import type { TableKnowledge } from '@afterimage/mariadb';
 import type { ClientBase, Pool } from 'pg';
+import { recordKnowledge } from '../apply/source.js';
 import type { StreamRecord } from '../control/streams.js';
 import { createSegmentStatements } from '../history/segment.js';
 import { type ReplicaNames, type TableName, quoteName, quoteTable, replicaNames, segmentName } from '../names.js';
 import { type CurrentReplica, loadCurrent } from '../operations/current.js';
 import { makeChange, storeColumns } from '../schema/ddl.js';
 import { type TargetColumn, type TargetSchema, targetSchema } from '../schema/target.js';
+import type { KnowledgeRecord } from '../schema/versions.js';
 import type { TableSettings, TableSettingsProvider } from '../settings.js';
 import { inTransaction } from '../transaction.js';
 
@@ -30,6 +33,8 @@ export interface Shadow {
   readonly fields: readonly Field[];
   readonly settings: TableSettings;
   readonly target: TargetSchema;
+  /** What MariaDB said of the table when it was copied. */
+  readonly knowledge: KnowledgeRecord;
   /** The schema version that it is like; 0: the stream has none yet, and it may become the mirror. */
   readonly version: number;
 }
@@ -39,6 +44,10 @@ export interface ShadowOptions {
   readonly settingsOf: TableSettingsProvider;
   /** The columns of the source's table, as the stream would describe them. */
   readonly fields: readonly Field[];
+  /** What MariaDB says of the table now. */
+  readonly knowledge: TableKnowledge;
+  /** When it said so, by its clock. */
+  readonly at: Date;
 }
 
 /** Where a stream's shadow lives. */
@@ -50,7 +59,11 @@ export function shadowSchema(streamId: string): string {
  * Creates the stream's shadow, empty, in place of one that is left from before. Throws StreamHalted where the configuration
  * does not fit the fields, and PostgreSQL's error (42501: the role may not create schemas).
  */
-export async function createShadow(pool: Pool, { stream, settingsOf, fields }: ShadowOptions): Promise<Shadow> {
+export async function createShadow(
+  pool: Pool,
+  { stream, settingsOf, fields, knowledge: table, at }: ShadowOptions,
+): Promise<Shadow> {
+  const knowledge = { table, id: await recordKnowledge(pool, stream, { table, at: at.toISOString() }) };
   return inTransaction(pool, async (client) => {
     const settings = settingsOf(stream);
     if (settings === undefined) throw new Error(`${stream.database}.${stream.table} is not in the configuration`);
@@ -58,7 +71,7 @@ export async function createShadow(pool: Pool, { stream, settingsOf, fields }: S
     await client.query(`DROP SCHEMA IF EXISTS ${quoteName(schema)} CASCADE`);
     await client.query(`CREATE SCHEMA ${quoteName(schema)}`);
     const current = await findCurrent(client, { stream, settingsOf });
-    const target = current === null ? targetSchema(fields, settings) : targetOf(current);
+    const target = current === null ? targetSchema(fields, settings, table) : targetInForce(current);
     const names = namesIn(schema, replicaNames(settings.mirror, settings.historySuffix));
     const columns = target.columns.map(({ name, mirror, mappedType }) => ({ name, mirror, postgresType: mappedType }));
     const shadow: Shadow = {
@@ -69,6 +82,7 @@ export async function createShadow(pool: Pool, { stream, settingsOf, fields }: S
       fields,
       settings,
       target,
+      knowledge,
       version: current?.version.version ?? 0,
     };
     await makeChange(client, { kind: 'create' }, ddlOf(shadow));
@@ -89,7 +103,7 @@ async function findCurrent(
 }
 
 /** The columns in force, with the types that they have: a widened one is text. */
-export function targetOf({ target, version }: CurrentReplica): TargetSchema {
+export function targetInForce({ target, version }: CurrentReplica): TargetSchema {
   const columns = target.columns.map((column, i): TargetColumn => {
     const { mirror = column.mirror, postgresType = column.mappedType } = version.columns[i] ?? {};
     return { ...column, mirror, mappedType: postgresType };
@@ -180,7 +194,14 @@ function shadowSegment(shadow: Shadow): TableName {
 /** The statements for the first history segment, in the shadow's schema. */
 function segmentStatements(shadow: Shadow): { create: string; indexes: string[] } {
   const { target, settings } = shadow;
-  const columns = storeColumns({ version: 1, target: target.columns, before: [], changes: [], widened: new Set() });
+  const columns = storeColumns({
+    version: 1,
+    target: target.columns,
+    before: [],
+    changes: [],
+    widened: new Set(),
+    filled: new Map(),
+  });
   const key = new Set(target.key);
   const indexKey =
     settings.historyIndex === 'key' && target.key !== null
