@@ -4,11 +4,19 @@ import { join } from 'node:path';
 import { type BinlogFeed, startBinlogFeed } from '@afterimage/binlog-feed';
 import { type FakeMaxScale, startFakeMaxScale } from '@afterimage/cdc-protocol/testing';
 import { type LocalMariadb, startMariadb } from '@afterimage/local-servers';
-import { openSourceDatabase, parseMariadbUrl } from '@afterimage/mariadb';
+import {
+  openSourceDatabase,
+  parseMariadbUrl,
+  type SourceValue,
+  sourceValue,
+  type TableKnowledge,
+} from '@afterimage/mariadb';
 import {
   configuredSettings,
+  quoteName,
   rebuild,
   registerStreams,
+  type StoredColumn,
   type StreamRecord,
   type TableSettingsProvider,
 } from '@afterimage/replica';
@@ -53,7 +61,7 @@ export interface TableUnderTest {
   readonly name: string;
   readonly key?: readonly string[];
   readonly partitions?: number;
-  readonly columns?: Readonly<Record<string, { readonly type: string }>>;
+  readonly columns?: Readonly<Record<string, { readonly type: string; readonly postgres?: string }>>;
 }
 
 /** Changes rows until it is told to stop: each statement in a transaction of its own, or some in one. */
@@ -165,6 +173,42 @@ export class Replica {
     }
     const { rows } = await this.database.pool.query('SELECT message FROM afterimage.dead_letters');
     expect(rows).toEqual([]);
+  }
+
+  /** One text a row, of every type alike on both servers. */
+  async readSourceForms(table: string): Promise<unknown[]> {
+    const source = openSourceDatabase({ url: this.#source.mariadb.url });
+    try {
+      const { values } = await this.#describe(table);
+      return await source.query({
+        sql: `SELECT CAST(id AS CHAR) AS id, ${values.map(({ sourceForm }, i) => `${sourceForm} AS v${i}`).join(', ')} FROM ${this.#schema}.${table} ORDER BY 0 + id`,
+      } as unknown as string);
+    } finally {
+      await source.end();
+    }
+  }
+
+  async readForms(table: string): Promise<unknown[]> {
+    const { values, mirrors } = await this.#describe(table);
+    const { rows } = await this.database.pool.query(
+      `SELECT id::text, ${values.map(({ mirrorForm }, i) => `${mirrorForm(quoteName(mirrors[i] ?? ''))} AS v${i}`).join(', ')} FROM ${this.#schema}.${table} ORDER BY ${table}.id`,
+    );
+    return rows;
+  }
+
+  async #describe(table: string): Promise<{ values: SourceValue[]; mirrors: string[] }> {
+    const { rows } = await this.database.pool.query<{ columns: StoredColumn[]; knowledge: TableKnowledge }>(
+      'SELECT columns, knowledge FROM afterimage.schema_versions v JOIN afterimage.table_knowledge k ON k.id = v.knowledge_id WHERE stream_id = $1',
+      [(await this.stream(table)).id],
+    );
+    const [{ columns = [], knowledge = null } = {}] = rows;
+    const values = columns.flatMap(({ name, postgresType }) => {
+      const known = knowledge?.columns.find(({ streamName }) => streamName === name);
+      return known === undefined
+        ? []
+        : [sourceValue(known, postgresType, { zeroDates: 'null', nulCharacters: 'remove' })];
+    });
+    return { values, mirrors: columns.map(({ mirror }) => mirror) };
   }
 
   async #readSource(table: string): Promise<string[]> {

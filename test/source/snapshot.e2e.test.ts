@@ -137,4 +137,70 @@ describe.skipIf(await mariadbMissing('private'))('a snapshot', () => {
       expect(rows).toEqual([]);
     });
   }, 60_000);
+
+  it('copies every type as the source has it, rows of 20 MB too', async () => {
+    const columns = [
+      'id int PRIMARY KEY',
+      'ti tinyint unsigned',
+      'bi bigint unsigned',
+      'de decimal(65,30)',
+      'fl float',
+      'do double',
+      'bt bit(13)',
+      'da date',
+      'dt datetime(3)',
+      'ts timestamp(6) NULL',
+      'tm time(2)',
+      'ye year',
+      'ch char(10)',
+      'vl varchar(20) CHARACTER SET latin1',
+      'tx text',
+      'lt longtext',
+      'js json',
+      'bn binary(6)',
+      'vb varbinary(20)',
+      'bl blob',
+      'lb longblob',
+      `en enum('a','b''c','\\\\')`,
+      `st set('x','y','z')`,
+      'uu uuid',
+      'i6 inet6',
+      'i4 inet4',
+      'vi int AS (id + 1) VIRTUAL',
+      '`ünï x` int',
+    ];
+    const sql = `SET SESSION sql_mode = ''; CREATE TABLE every_type (${columns.join(', ')});
+      INSERT INTO every_type (id) VALUES (1);
+      INSERT INTO every_type VALUES (2, 255, 18446744073709551615, '-12345678901234567890123456789012345.000000000000000000000000000001',
+        0.1, -1.5e300, b'1000000000001', '0000-00-00', '2024-02-29 01:02:03.450', '2024-02-29 01:02:03.000001', '-838:59:58.99', 2155,
+        'tail\\\\', 'h\u00e9llo', 'tab\t nl\n cr\r bs\\\\ \\\\N \\\\. ', '\\\\.\n\\\\.', '{"a": [1, "\\\\t"]}', x'00ff00000000', x'5c740a00', x'5c',
+        x'00095c4e0a', 'b''c', 'x,z', '123e4567-e89b-12d3-a456-426655440000', '::1', '10.0.0.1', DEFAULT, 5);
+      INSERT INTO every_type (id, lt, lb) VALUES (3, REPEAT('a\\\\b\t', 5000000), REPEAT(x'00ff5c0a', 5000000));
+      INSERT INTO every_type (id, tx, lt, bl, lb, en, st, vb, ch) VALUES (4, '', '', '', '', '', '', '', '');`;
+    await withReplica({ schema: 'types', sql, tables: [{ name: 'every_type' }] }, async (replica) => {
+      expect(await replica.snapshot('every_type')).toMatchObject({ kind: 'adopted', rows: 4 });
+      expect(await replica.readForms('every_type')).toEqual(await replica.readSourceForms('every_type'));
+      const { rows } = await replica.database.pool.query(
+        `SELECT length(lt) AS lt, octet_length(lb) AS lb, sha256(lb) = sha256(decode(repeat('00ff5c0a', 5000000), 'hex')) AS same FROM types.every_type WHERE id = 3`,
+      );
+      expect(rows).toEqual([{ lt: 20_000_000, lb: 20_000_000, same: true }]);
+    });
+  }, 60_000);
+
+  it('copies tables of engines without transactions, while nobody may write to them', async () => {
+    const sql = `CREATE TABLE aria (a int, b varchar(9)) ENGINE=Aria; INSERT INTO aria SELECT seq % 7, 'x' FROM seq_1_to_500;
+      CREATE TABLE myisam (id int PRIMARY KEY) ENGINE=MyISAM; INSERT INTO myisam SELECT seq FROM seq_1_to_500;`;
+    const tables = [{ name: 'aria' }, { name: 'myisam' }];
+    await withReplica({ schema: 'engines', sql, tables }, async (replica) => {
+      const notices: string[] = [];
+      for (const { name } of tables) await replica.snapshot(name, { onNotice: (text) => notices.push(text) });
+      expect(notices).toEqual([
+        'engine Aria has no transactions: writing to it waits until the copy is done',
+        'engine MyISAM has no transactions: writing to it waits until the copy is done',
+      ]);
+      replica.start('reader', 'writer');
+      await source.connection.query('DELETE FROM aria WHERE a = 3; INSERT INTO myisam VALUES (0)');
+      await replica.expectEqual();
+    });
+  }, 60_000);
 });
