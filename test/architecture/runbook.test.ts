@@ -17,6 +17,7 @@ const codes = [
   ...Object.keys(feedErrorAdvice),
   ...(await readCodes('packages/replica/src/errors.ts', 'HaltCode')),
   ...(await readCodes('packages/service/src/config.ts', 'ConfigErrorCode')),
+  ...(await readCodes('packages/snapshot/src/errors.ts', 'SnapshotErrorCode')),
 ];
 
 describe('the runbook', () => {

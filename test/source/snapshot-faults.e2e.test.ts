@@ -17,7 +17,7 @@ describe.skipIf(await mariadbMissing('private'))('a snapshot that is disturbed',
     source = await startSource();
     await source.connection.query(
       `CREATE DATABASE shop; USE shop;
-       CREATE TABLE orders (id int PRIMARY KEY, name varchar(40)); INSERT INTO orders SELECT seq, MD5(seq) FROM seq_1_to_20000;
+       CREATE TABLE orders (id int PRIMARY KEY, name varchar(1000)); INSERT INTO orders SELECT seq, REPEAT(MD5(seq), 30) FROM seq_1_to_20000;
        CREATE TABLE small (id int PRIMARY KEY, n int, word varchar(10)); INSERT INTO small VALUES (1, 1, 'a'), (2, 70000, 'b'), (3, 3, 'c');`,
     );
   }, 60_000);
@@ -71,7 +71,7 @@ describe.skipIf(await mariadbMissing('private'))('a snapshot that is disturbed',
     const notices: string[] = [];
     let cuts = 0;
     const copying = replica.snapshot('orders', {
-      rate: 15_000,
+      rate: 7_000,
       onNotice: (text) => notices.push(text),
       onProgress: ({ phase, rows }) => {
         if (phase !== 'copying' || rows < 2_000) return;
@@ -110,7 +110,7 @@ describe.skipIf(await mariadbMissing('private'))('a snapshot that is disturbed',
     const url = new URL(source.mariadb.url);
     const as = (user: string, password: string): string => `mariadb://${user}:${password}@${url.host}/`;
     const tryAs = async (table: string, user: string, password: string): Promise<SnapshotError> => {
-      const database = openSourceDatabase({ url: as(user, password), connections: 6 });
+      const database = openSourceDatabase({ url: as(user, password), connections: 6, acquireTimeoutMs: 1_500 });
       return failureOf(replica.snapshot(table, { source: database })).finally(() => database.end());
     };
     const other = await createReplica(

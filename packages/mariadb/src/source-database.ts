@@ -17,6 +17,8 @@ export interface SourceDatabaseOptions {
   readonly tls?: SourceTls | undefined;
   /** Connections at most; they are opened when needed. Default 2. */
   readonly connections?: number;
+  /** How long a query waits for a connection. Default 15 s. */
+  readonly acquireTimeoutMs?: number;
 }
 
 /**
@@ -33,7 +35,12 @@ const sessionSetup = [
  * A pool of connections to the MariaDB server behind MaxScale. Nothing is connected before the first query; queries
  * reject with the connector's SqlError. Throws TypeError for a URL of another form.
  */
-export function openSourceDatabase({ url, tls, connections = 2 }: SourceDatabaseOptions): Pool {
+export function openSourceDatabase({
+  url,
+  tls,
+  connections = 2,
+  acquireTimeoutMs = 15_000,
+}: SourceDatabaseOptions): Pool {
   return createPool({
     ...parseMariadbUrl(url),
     ...(tls === undefined ? {} : { ssl: { ...tls } as NonNullable<PoolConfig['ssl']> }),
@@ -41,7 +48,7 @@ export function openSourceDatabase({ url, tls, connections = 2 }: SourceDatabase
     minimumIdle: 0,
     idleTimeout: 60,
     connectTimeout: 10_000,
-    acquireTimeout: 15_000,
+    acquireTimeout: acquireTimeoutMs,
     initSql: sessionSetup,
     noControlAfterUse: true,
   });

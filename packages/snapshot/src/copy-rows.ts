@@ -73,7 +73,8 @@ const isCopyFail = (error: unknown): boolean => (error as { code?: unknown }).co
 function settle(target: CopyStreamQuery): Promise<void> {
   const finished = new Promise<void>((resolve, reject) => {
     target.once('finish', resolve);
-    target.once('error', reject);
+    // It stays: a second error, as when it is closed after the first, must not end the process.
+    target.on('error', reject);
   });
   finished.catch(() => undefined);
   return finished;

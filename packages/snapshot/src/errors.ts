@@ -67,8 +67,14 @@ const waitedErrnos = new Set([
   1226, // user resource limit
 ]);
 
+/** The connector's own errors, as of a pool that gets no connection, say why in their cause. */
+function causeOf(error: unknown): unknown {
+  return error instanceof SqlError && error.errno >= 45_000 && error.cause instanceof SqlError ? error.cause : error;
+}
+
 /** Whether copying again later may go well, without anybody changing anything. */
-export function isWorthAnotherTry(error: unknown): boolean {
+export function isWorthAnotherTry(failure: unknown): boolean {
+  const error = causeOf(failure);
   if (error instanceof SnapshotError) return false;
   if (!(error instanceof SqlError)) return isTransient(error);
   if (loginErrnos.has(error.errno) || deniedErrnos.has(error.errno)) return false;
@@ -76,7 +82,8 @@ export function isWorthAnotherTry(error: unknown): boolean {
 }
 
 /** The error as the operator should see it: what to do is in it. */
-export function explainError(error: unknown, table: string): SnapshotError {
+export function explainError(failure: unknown, table: string): SnapshotError {
+  const error = causeOf(failure);
   if (error instanceof SnapshotError) return error;
   if (error instanceof SqlError) return explainSource(error, table);
   const why = describeError(error);
