@@ -27,7 +27,7 @@ describe.skipIf(await mariadbMissing('private'))('a snapshot that is disturbed',
   });
 
   const shadows = async (): Promise<unknown[]> => {
-    const { rows } = await replica.database.pool.query(
+    const { rows } = await replica.database.pool.query<{ nspname: string }>(
       `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'afterimage\\_snapshot%'`,
     );
     return rows;
@@ -61,7 +61,7 @@ describe.skipIf(await mariadbMissing('private'))('a snapshot that is disturbed',
     const again = spawn(process.execPath, [cli, 'snapshot', 'shop.orders', '--json', '-c', replica.configPath]);
     let output = '';
     for (const stream of [again.stdout, again.stderr]) stream.on('data', (part: Buffer) => (output += part.toString()));
-    const [code] = await once(again, 'exit');
+    const [code] = (await once(again, 'exit')) as [number];
     expect(code, output).toBe(0);
     expect(JSON.parse(output)).toMatchObject([{ table: 'shop.orders', state: 'done', kind: 'adopted', rows: 20_000 }]);
     expect(await shadows()).toEqual([]);
@@ -111,7 +111,11 @@ describe.skipIf(await mariadbMissing('private'))('a snapshot that is disturbed',
     const as = (user: string, password: string): string => `mariadb://${user}:${password}@${url.host}/`;
     const tryAs = async (table: string, user: string, password: string): Promise<SnapshotError> => {
       const database = openSourceDatabase({ url: as(user, password), connections: 6, acquireTimeoutMs: 1_500 });
-      return failureOf(replica.snapshot(table, { source: database })).finally(() => database.end());
+      try {
+        return await failureOf(replica.snapshot(table, { source: database }));
+      } finally {
+        await database.end();
+      }
     };
     const other = await createReplica(
       source,

@@ -190,7 +190,7 @@ export class Replica {
 
   async readForms(table: string): Promise<unknown[]> {
     const { values, mirrors } = await this.#describe(table);
-    const { rows } = await this.database.pool.query(
+    const { rows } = await this.database.pool.query<Record<string, string | null>>(
       `SELECT id::text, ${values.map(({ mirrorForm }, i) => `${mirrorForm(quoteName(mirrors[i] ?? ''))} AS v${i}`).join(', ')} FROM ${this.#schema}.${table} ORDER BY ${table}.id`,
     );
     return rows;
@@ -201,7 +201,9 @@ export class Replica {
       'SELECT columns, knowledge FROM afterimage.schema_versions v JOIN afterimage.table_knowledge k ON k.id = v.knowledge_id WHERE stream_id = $1',
       [(await this.stream(table)).id],
     );
-    const [{ columns = [], knowledge = null } = {}] = rows;
+    const [found] = rows;
+    const columns = found?.columns ?? [];
+    const knowledge = found?.knowledge;
     const values = columns.flatMap(({ name, postgresType }) => {
       const known = knowledge?.columns.find(({ streamName }) => streamName === name);
       return known === undefined
@@ -227,8 +229,8 @@ export class Replica {
 const asText = { getTypeParser: () => (value: unknown) => value };
 
 function print(value: unknown): string | null {
-  if (value === null) return null;
-  return Buffer.isBuffer(value) ? `\\x${value.toString('hex')}` : String(value);
+  if (value === null || typeof value === 'string') return value;
+  return Buffer.isBuffer(value) ? `\\x${value.toString('hex')}` : `${value as number | bigint}`;
 }
 
 export async function createReplica(

@@ -138,6 +138,32 @@ describe.skipIf(await mariadbMissing('private'))('a snapshot', () => {
     });
   }, 60_000);
 
+  it('is at a place in several domains, of sequences beyond 2^32', async () => {
+    const sql = `CREATE TABLE events (id int PRIMARY KEY, n int);
+      SET SESSION gtid_domain_id = 7, gtid_seq_no = 8589934600; INSERT INTO events VALUES (1, 1);
+      INSERT INTO events VALUES (2, 1); SET SESSION gtid_domain_id = 0; UPDATE events SET n = 2 WHERE id = 1;`;
+    await withReplica({ schema: 'domains', sql, tables: [{ name: 'events' }] }, async (replica) => {
+      const { gtids } = await replica.snapshot('events');
+      expect(gtids.split(',')).toHaveLength(2);
+      expect(gtids).toContain('7-1-8589934601');
+      replica.start('reader', 'writer');
+      await source.connection.query(
+        `UPDATE domains.events SET n = 3 WHERE id = 2; SET SESSION gtid_domain_id = 7; DELETE FROM domains.events WHERE id = 1; SET SESSION gtid_domain_id = 0`,
+      );
+      await replica.expectEqual();
+      const { rows } = await replica.database.pool.query(
+        `SELECT DISTINCT domain, sequence FROM domains_history.events WHERE event_type = 'delete'`,
+      );
+      expect(rows).toEqual([{ domain: '7', sequence: '8589934602' }]);
+      expect(await countHistory(replica, 'domains_history.events')).toEqual({
+        read: 2,
+        update_before: 1,
+        update_after: 1,
+        delete: 1,
+      });
+    });
+  }, 60_000);
+
   it('copies every type as the source has it, rows of 20 MB too', async () => {
     const columns = [
       'id int PRIMARY KEY',

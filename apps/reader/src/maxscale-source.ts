@@ -124,9 +124,14 @@ class MaxScaleFeed {
       const before = this.#state;
       this.#advance('silence');
       if (this.#state !== before) return { done: false, value: [] };
-      if ((this.#request.after?.gtid ?? null) !== null) this.#request.onState('searching');
+      if (this.#hasAnchor) this.#request.onState('searching');
       if (performance.now() - quietSince >= idleCheckMs) return silence;
     }
+  }
+
+  get #hasAnchor(): boolean {
+    const { after } = this.#request;
+    return after !== null && after.gtid !== null;
   }
 
   async #send(connection: CdcConnection): Promise<void> {

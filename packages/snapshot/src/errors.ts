@@ -52,7 +52,7 @@ const changedTable = new Set([
 ]);
 
 /** The table is not the one any more that the view has. */
-export function isTableChanged(error: unknown): boolean {
+function isTableChanged(error: unknown): boolean {
   return changedTable.has(sourceErrno(error) ?? 0);
 }
 

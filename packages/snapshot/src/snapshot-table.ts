@@ -102,7 +102,9 @@ export async function snapshotTable(options: SnapshotOptions): Promise<SnapshotR
  * Makes the mirror of a table that is streamed equal to the source again, whatever the stream did not tell (TRUNCATE, a
  * partition exchange, a column that was filled). The same as `snapshotTable`, which sees what there is to do.
  */
-export const resyncTable = snapshotTable;
+export async function resyncTable(options: SnapshotOptions): Promise<SnapshotResult> {
+  return snapshotTable(options);
+}
 
 async function tryUntilDone(options: SnapshotOptions): Promise<SnapshotResult> {
   const { signal, attempts = 10, onNotice } = options;

@@ -81,11 +81,15 @@ export async function changeLayout(pool: Pool, streamId: string, wanted: Divisio
 }
 
 /**
- * The number of the new layout is drawn, not counted: a standby that is promoted late has lost the last changes, and the
+ * The number of a new layout is drawn, not counted: a standby that is promoted late has lost the last changes, and the
  * queue can still hold batches of a layout that it knows nothing of. Counted on, another layout would have that number.
  */
+export function drawLayoutNumber(): number {
+  return randomInt(layoutNumbers.from, layoutNumbers.below);
+}
+
 async function divide(client: ClientBase, streamId: string, { partitions, key }: Division): Promise<void> {
-  const layout = randomInt(layoutNumbers.from, layoutNumbers.below);
+  const layout = drawLayoutNumber();
   await client.query(
     'UPDATE afterimage.streams SET partitions = $2, partition_key = $3, state_partition = NULL WHERE id = $1',
     [streamId, partitions, key === null ? null : JSON.stringify(key)],

@@ -9,6 +9,7 @@ import {
 } from '@afterimage/change-events';
 import type { ClientBase, Pool } from 'pg';
 import { StreamContext } from '../apply/context.js';
+import { drawLayoutNumber } from '../control/layout.js';
 import { lockAllOffsets, type LockedOffset } from '../apply/offset.js';
 import { loadCurrent } from '../operations/current.js';
 import type { TableSettingsProvider } from '../settings.js';
@@ -146,14 +147,15 @@ async function moveOffsets(
   streamId: string,
   { moves, at }: { readonly moves: readonly PartitionMove[]; readonly at: Date },
 ): Promise<void> {
+  const layout = drawLayoutNumber();
   for (const { partition, position, ordinal } of moves) {
     // Where the position stays, its event is still there to be found.
     await client.query(
       `UPDATE afterimage.offsets
-       SET position = $3, ordinal = $4, layout = layout + 1, applied_at = clock_timestamp(), source_time = greatest(source_time, $5),
+       SET position = $3, ordinal = $4, layout = $6, applied_at = clock_timestamp(), source_time = greatest(source_time, $5),
            checkpoint_gtid = CASE WHEN position = $3 THEN checkpoint_gtid END
        WHERE stream_id = $1 AND partition = $2`,
-      [streamId, partition, position, ordinal.toString(), at],
+      [streamId, partition, position, ordinal.toString(), at, layout],
     );
   }
 }
