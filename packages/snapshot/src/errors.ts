@@ -1,4 +1,4 @@
-import { describeError, isTransient } from '@afterimage/replica';
+import { describeError, isTransient, sqlState } from '@afterimage/replica';
 import { SqlError } from 'mariadb';
 
 /** Why a table cannot be copied. Each code's comment says what to do. */
@@ -46,6 +46,8 @@ export function sourceErrno(error: unknown): number | undefined {
   return error instanceof SqlError ? error.errno : undefined;
 }
 
+const diskFull = '53100';
+
 const changedTable = new Set([
   1412, // ER_TABLE_DEF_CHANGED: altered after the view began
   1020, // ER_CHECKREAD
@@ -76,7 +78,8 @@ function causeOf(error: unknown): unknown {
 export function isWorthAnotherTry(failure: unknown): boolean {
   const error = causeOf(failure);
   if (error instanceof SnapshotError) return false;
-  if (!(error instanceof SqlError)) return isTransient(error);
+  // Without more room it would fail again, after all the work.
+  if (!(error instanceof SqlError)) return isTransient(error) && sqlState(error) !== diskFull;
   if (loginErrnos.has(error.errno) || deniedErrnos.has(error.errno)) return false;
   return error.fatal || waitedErrnos.has(error.errno) || isTableChanged(error) || error.errno >= 45_000;
 }
@@ -126,7 +129,7 @@ function explainTarget(state: string, why: string, table: string): [SnapshotErro
       `the role of postgres.url may not make the copy of ${table}: ${why}. Grant it CREATE on the database, or run as the writers' role.`,
     ];
   }
-  if (state === '53100') {
+  if (state === diskFull) {
     return [
       'TARGET_REFUSED',
       `PostgreSQL's disk is full while ${table} is copied: ${why}. Make room, then run it again.`,

@@ -79,24 +79,19 @@ const apartMs = 60_000;
  */
 export async function snapshotTable(options: SnapshotOptions): Promise<SnapshotResult> {
   const { pool, stream, signal } = options;
-  const name = `${stream.database}.${stream.table}`;
-  return withConnection(pool, async (client) => {
-    if (!(await lockSnapshot(client, stream.id))) {
-      throw new SnapshotError('ALREADY_RUNNING', `another process copies ${name} already: wait for it`);
-    }
-    try {
-      return await tryUntilDone(options);
-    } catch (error) {
-      if (signal.aborted) throw signal.reason;
-      const failure = explainError(error, name);
+  try {
+    return await tryUntilDone(options);
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    const failure = explainError(error, nameOf(options));
+    if (failure.code !== 'ALREADY_RUNNING') {
       await recordFailure(pool, stream.id, failure.message).catch(() => undefined);
-      throw failure;
-    } finally {
-      await dropShadow(pool, stream.id).catch(() => undefined);
-      await unlockSnapshot(client, stream.id).catch(() => undefined);
     }
-  });
+    throw failure;
+  }
 }
+
+const nameOf = ({ stream }: Pick<SnapshotOptions, 'stream'>): string => `${stream.database}.${stream.table}`;
 
 /**
  * Makes the mirror of a table that is streamed equal to the source again, whatever the stream did not tell (TRUNCATE, a
@@ -110,20 +105,41 @@ async function tryUntilDone(options: SnapshotOptions): Promise<SnapshotResult> {
   const { signal, attempts = 10, onNotice } = options;
   const backoff = createBackoff({ minMs: 200, maxMs: 15_000 });
   for (let attempt = 1; ; attempt += 1) {
+    const result = await tryOnce(options, attempt).catch((error: unknown) => {
+      signal.throwIfAborted();
+      if (attempt >= attempts || !mayTryAgain(error, attempt)) throw error;
+      return explainError(error, nameOf(options));
+    });
+    if (result === 'stale' && attempt >= attempts) throw changesTooOften(options);
+    if (result !== 'stale' && !(result instanceof SnapshotError)) return result;
+    const why = result === 'stale' ? 'its columns changed while it was copied' : result.message;
+    onNotice?.(`${why}; copying it again from the beginning`);
+    await sleep(backoff.next(), undefined, { signal });
+  }
+}
+
+/** A lock whose connection broke stays until PostgreSQL has noticed. */
+function mayTryAgain(error: unknown, attempt: number): boolean {
+  const isOwnLock = attempt > 1 && error instanceof SnapshotError && error.code === 'ALREADY_RUNNING';
+  return isOwnLock || isWorthAnotherTry(error);
+}
+
+/** Under the lock of the stream's snapshots. */
+async function tryOnce(options: SnapshotOptions, attempt: number): Promise<SnapshotResult | 'stale'> {
+  const { pool, stream } = options;
+  return withConnection(pool, async (client) => {
+    if (!(await lockSnapshot(client, stream.id))) {
+      throw new SnapshotError('ALREADY_RUNNING', `another process copies ${nameOf(options)} already: wait for it`);
+    }
     try {
       const filled = await fillShadow(options, attempt);
       const settled = await settle(options, filled);
-      if (settled !== 'stale') return describe(settled, filled, attempt);
-      if (attempt >= attempts) throw changesTooOften(options);
-      onNotice?.('its columns changed while it was copied: copying it again');
-    } catch (error) {
-      signal.throwIfAborted();
-      if (attempt >= attempts || !isWorthAnotherTry(error)) throw error;
-      const { message } = explainError(error, `${options.stream.database}.${options.stream.table}`);
-      onNotice?.(`${message}; copying it again from the beginning`);
-      await sleep(backoff.next(), undefined, { signal });
+      return settled === 'stale' ? settled : describe(settled, filled, attempt);
+    } finally {
+      await dropShadow(pool, stream.id).catch(() => undefined);
+      await unlockSnapshot(client, stream.id).catch(() => undefined);
     }
-  }
+  });
 }
 
 function changesTooOften({ stream }: SnapshotOptions): SnapshotError {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Field } from '@afterimage/change-events';
 import type { TableKnowledge } from '@afterimage/mariadb';
 import type { ClientBase, Pool } from 'pg';
@@ -50,13 +51,23 @@ export interface ShadowOptions {
   readonly at: Date;
 }
 
-/** Where a stream's shadow lives. */
-export function shadowSchema(streamId: string): string {
-  return `afterimage_snapshot_${streamId.slice(0, 8)}`;
+/** The shadows of a stream live in schemas that begin so. */
+function schemaPrefix(streamId: string): string {
+  return `afterimage_snapshot_${streamId.slice(0, 8)}_`;
+}
+
+/** Removes what is left of snapshots of a stream. */
+async function dropShadows(client: ClientBase, streamId: string): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(
+    'SELECT nspname AS name FROM pg_namespace WHERE starts_with(nspname, $1)',
+    [schemaPrefix(streamId)],
+  );
+  for (const { name } of rows) await client.query(`DROP SCHEMA IF EXISTS ${quoteName(name)} CASCADE`);
 }
 
 /**
- * Creates the stream's shadow, empty, in place of one that is left from before. Throws StreamHalted where the configuration
+ * Creates a shadow, empty, in place of those that are left from before: a process that lost its lock without noticing can
+ * go on with its own only until then, and never has anything in common with its successor's. Throws StreamHalted where the configuration
  * does not fit the fields, and PostgreSQL's error (42501: the role may not create schemas).
  */
 export async function createShadow(
@@ -67,8 +78,8 @@ export async function createShadow(
   return inTransaction(pool, async (client) => {
     const settings = settingsOf(stream);
     if (settings === undefined) throw new Error(`${stream.database}.${stream.table} is not in the configuration`);
-    const schema = shadowSchema(stream.id);
-    await client.query(`DROP SCHEMA IF EXISTS ${quoteName(schema)} CASCADE`);
+    const schema = schemaPrefix(stream.id) + randomBytes(4).toString('hex');
+    await dropShadows(client, stream.id);
     await client.query(`CREATE SCHEMA ${quoteName(schema)}`);
     const current = await findCurrent(client, { stream, settingsOf });
     const target = current === null ? targetSchema(fields, settings, table) : targetInForce(current);
@@ -133,7 +144,7 @@ function ddlOf(shadow: Shadow) {
 
 /** What is left of a snapshot is removed. */
 export async function dropShadow(pool: Pool, streamId: string): Promise<void> {
-  await pool.query(`DROP SCHEMA IF EXISTS ${quoteName(shadowSchema(streamId))} CASCADE`);
+  await inTransaction(pool, (client) => dropShadows(client, streamId));
 }
 
 /** Gives a filled shadow its key, or its row index. Rejects with 23505 when the source's key does not hold here. */
