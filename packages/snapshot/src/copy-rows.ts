@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { quoteName, quoteTable, type Shadow, withConnection } from '@afterimage/replica';
-import type { PoolConnection } from 'mariadb';
+import type { Pool as SourcePool, PoolConnection } from 'mariadb';
 import type { Pool } from 'pg';
 import { type CopyStreamQuery, from as copyFrom } from 'pg-copy-streams';
 import { type CopySelect, formatLine } from './copy-select.js';
@@ -17,6 +17,8 @@ export interface CopyCount {
 
 export interface CopyOptions {
   readonly pool: Pool;
+  /** For what must be said beside the connections that read. */
+  readonly source: SourcePool;
   readonly shadow: Shadow;
   readonly select: CopySelect;
   /** Quoted, with its database. */
@@ -54,7 +56,6 @@ export async function copyRanges(connection: PoolConnection, options: CopyOption
       target.end();
       await finished;
     } catch (error) {
-      connection.destroy();
       target.destroy(error as Error);
       // What PostgreSQL says first is the cause; what follows from it is not.
       await finished.catch((cause: unknown) => {
@@ -104,10 +105,9 @@ async function copyRange(
     const pauseMs = pace(added);
     if (pauseMs >= shortestPauseMs) await sleep(pauseMs, undefined, { signal });
   };
-  await new Promise<void>((resolve, reject) => {
+  const reading = new Promise<void>((resolve, reject) => {
     const fail = (error: unknown): void => {
       failure ??= error;
-      rows.destroy();
       reject(failure as Error);
     };
     target.once('error', fail);
@@ -130,5 +130,27 @@ async function copyRange(
       resolve();
     });
   });
+  await reading.catch(async (error: unknown) => {
+    await stopReading(rows, connection, options.source);
+    throw error;
+  });
   if (lines.length > 0) await flush();
+}
+
+const stopMs = 5_000;
+
+/**
+ * Ends a query in the middle: MariaDB is told, and what it has sent until then is read and dropped. The connector's
+ * `destroy` does it, too, but leaves a rejection that nobody can take when the connection is gone already.
+ */
+async function stopReading(rows: Readable, connection: PoolConnection, source: SourcePool): Promise<void> {
+  if (rows.readableEnded || rows.closed || connection.threadId === null) return;
+  const ended = new Promise<void>((resolve) => {
+    for (const event of ['end', 'error', 'close']) rows.once(event, () => resolve());
+  });
+  rows.removeAllListeners('data');
+  rows.on('error', () => undefined);
+  rows.resume();
+  await source.query(`KILL CONNECTION ${connection.threadId}`).catch(() => undefined);
+  await Promise.race([ended, sleep(stopMs, undefined, { ref: false })]);
 }

@@ -111,6 +111,7 @@ async function copyAll(options: SnapshotOptions, task: CopyTask): Promise<void> 
   const failure = new AbortController();
   const copy = {
     pool,
+    source: options.source,
     shadow,
     select: selectLines(copiedColumns(shadow, knowledge), shadow.settings.types),
     table: sourceTable(knowledge),
