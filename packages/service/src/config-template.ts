@@ -39,6 +39,7 @@ const shown: Readonly<Record<string, unknown>> = {
   rename: 'infer',
   onRefused: 'dead-letter',
   mariadb: { url: 'mariadb://afterimage:secret@mariadb.example:3306' },
+  rest: { url: 'http://maxscale.example:8989', user: 'admin' },
   tls: {},
   readerPort: 9401,
   writerPort: 9402,

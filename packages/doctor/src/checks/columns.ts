@@ -1,0 +1,171 @@
+import type { ColumnKnowledge, TableKnowledge } from '@afterimage/mariadb';
+import {
+  type ColumnMapping,
+  mapColumn,
+  MariaTypeError,
+  mirrorColumnNames,
+  PostgresTypeError,
+} from '@afterimage/replica';
+import type { ConfiguredTable, SourceConfig } from '@afterimage/service';
+import { type Check, failure, notice, ok, type Outcome, warning } from '../finding.js';
+import { listSome } from '../texts.js';
+
+/** The columns of one table, as MariaDB has them, and what the mapping makes of them. */
+export interface ColumnSubject {
+  readonly config: SourceConfig;
+  readonly table: ConfiguredTable;
+  readonly knowledge: TableKnowledge;
+}
+
+export const columnChecks: readonly Check<ColumnSubject>[] = [
+  {
+    name: 'column-digit',
+    look: ({ knowledge: { columns } }) => {
+      const found = columns.filter(({ streamName }) => /^\d/.test(streamName)).map(({ name }) => name);
+      if (found.length === 0) return null;
+      return failure(
+        `the name of ${listSome(found)} begins with a digit: MaxScale makes no file of the table`,
+        'ALTER TABLE … CHANGE COLUMN to a name that begins with a letter',
+      );
+    },
+  },
+  {
+    name: 'column-collision',
+    look: ({ knowledge: { columns } }) => {
+      const owners = new Map<string, ColumnKnowledge[]>();
+      for (const column of columns) {
+        const name = column.streamName.toLowerCase();
+        owners.set(name, [...(owners.get(name) ?? []), column]);
+      }
+      const meeting = [...owners.values()].filter((group) => group.length > 1);
+      return meeting.map((group) =>
+        failure(
+          `${group.map(({ name }) => name).join(' and ')} have the same name in the stream (${group[0]?.streamName}): MaxScale sends no rows of the table`,
+          'ALTER TABLE … CHANGE COLUMN one of them to a name of letters, digits and _ only',
+        ),
+      );
+    },
+  },
+  {
+    name: 'column-names',
+    look: ({ knowledge: { columns } }) => {
+      const names = columns.map(({ streamName }) => streamName);
+      const mirrored = mirrorColumnNames(names);
+      const changed = columns.flatMap(({ name }, index) =>
+        name === mirrored[index] ? [] : [`${name} → ${mirrored[index]}`],
+      );
+      return changed.length === 0 ? null : notice(`columns have other names in the mirror: ${listSome(changed)}`, null);
+    },
+  },
+  { name: 'column-values', look: checkValues },
+  { name: 'key-values', look: checkKeyValues },
+  {
+    name: 'column-types',
+    look: (subject) =>
+      mapColumns(subject).flatMap(({ column, mapping, problem }) =>
+        problem !== null
+          ? [failure(`${column.name}: ${problem}`, 'correct its `type` or `postgres` in the configuration')]
+          : mapping?.notice != null && isConfigured(subject, column)
+            ? [notice(`${column.name}: ${mapping.notice}`, null)]
+            : [],
+      ),
+  },
+];
+
+interface MappedColumn {
+  readonly column: ColumnKnowledge;
+  readonly mapping: ColumnMapping | null;
+  readonly problem: string | null;
+}
+
+/** With the mapping of the writers, so that the two never say different things. */
+function mapColumns({ config, table, knowledge }: ColumnSubject): MappedColumn[] {
+  return knowledge.columns.map((column) => {
+    const configured = table.settings.columns?.[column.streamName];
+    try {
+      const mapping = mapColumn(
+        fieldOf(column),
+        { type: typeOf(column), ...charsetOf(column), ...configured },
+        { timeZone: config.timeZone, zeroDates: 'null', nulCharacters: 'remove' },
+      );
+      return { column, mapping, problem: null };
+    } catch (error) {
+      if (!(error instanceof MariaTypeError || error instanceof PostgresTypeError)) throw error;
+      // A type of MariaDB's that is not known here is no mistake of the configuration.
+      return { column, mapping: null, problem: configured === undefined ? null : error.message };
+    }
+  });
+}
+
+function isConfigured({ table }: ColumnSubject, { streamName }: ColumnKnowledge): boolean {
+  return table.settings.columns?.[streamName] !== undefined;
+}
+
+/** As the stream would announce it, as far as the mapping looks. */
+function fieldOf({ streamName, definition, type }: ColumnKnowledge) {
+  const [word = ''] = /^\w+/.exec(definition) ?? [];
+  const isUnsigned = 'isUnsigned' in type && type.isUnsigned;
+  return {
+    name: streamName,
+    realType: type.kind === 'timestamp' ? 'timestamp_' : word,
+    avroType: '',
+    unsigned: isUnsigned,
+  };
+}
+
+function typeOf({ definition, type }: ColumnKnowledge): string {
+  if (type.kind === 'text' && type.isJson) return 'json';
+  return definition.replace(/ (?:zerofill|COMPRESSED\b.*)/g, '');
+}
+
+function charsetOf({ type }: ColumnKnowledge): { charset?: string } {
+  return type.kind === 'text' ? { charset: type.charset } : {};
+}
+
+/** Columns with the same reason share a line. */
+function checkValues(subject: ColumnSubject): Outcome[] {
+  const reasons = new Map<string, string[]>();
+  for (const { column, mapping } of mapColumns(subject)) {
+    const reason = reasonOf(column, mapping);
+    if (reason === null) continue;
+    reasons.set(reason, [...(reasons.get(reason) ?? []), `${column.name} ${typeOf(column).split('(')[0] ?? ''}`]);
+  }
+  if (reasons.size === 0) return [ok('the stream carries every column exactly')];
+  const { database, table } = subject.table;
+  return [...reasons].map(([reason, columns]) =>
+    warning(
+      `${listSome(columns)}: ${reason}`,
+      `afterimage verify ${database}.${table} finds rows that differ, afterimage repair mends them; or another type in MariaDB`,
+    ),
+  );
+}
+
+function reasonOf({ type, definition }: ColumnKnowledge, mapping: ColumnMapping | null): string | null {
+  if (type.kind === 'geometry') return null;
+  if ((type.kind === 'text' || type.kind === 'binary') && type.isCompressed) {
+    return 'compressed values arrive as NULL';
+  }
+  if (type.kind === 'other') return `the stream's form of ${definition} is not known`;
+  return mapping?.unreliable ?? null;
+}
+
+/** Rows that differ at the source must differ in the stream, or they become one in the mirror. */
+function checkKeyValues(subject: ColumnSubject): Outcome[] {
+  const { knowledge, table } = subject;
+  const streamNames = new Map(knowledge.columns.map(({ name, streamName }) => [name, streamName]));
+  const key = table.settings.key ?? knowledge.key?.columns.map((name) => streamNames.get(name) ?? name) ?? [];
+  const bent = mapColumns(subject).filter(
+    ({ column, mapping }) => key.includes(column.streamName) && mapping !== null && isBent(column, mapping),
+  );
+  return bent.map(({ column, mapping }) => {
+    const text = `key column ${column.name}: ${mapping?.unreliable ?? 'floating-point numbers have no certain text'}`;
+    const isLost = column.type.kind === 'bit' || (column.type.kind === 'text' && column.type.isJson);
+    return isLost
+      ? failure(`${text}; all rows become one in the mirror`, 'ALTER TABLE … MODIFY the column to bigint or varchar')
+      : warning(`${text}; rows may meet or be missed in the mirror`, 'use a key of integers or text');
+  });
+}
+
+function isBent({ type }: ColumnKnowledge, { unreliable, identity }: ColumnMapping): boolean {
+  return unreliable !== null || !identity || (type.kind === 'float' && type.name === 'float');
+}
