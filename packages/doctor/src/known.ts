@@ -44,6 +44,8 @@ function codeOf(error: unknown): string | null {
 /** One line for a terminal. MariaDB's connector adds the statement and its own number: what the server said is enough. */
 function describeCause(error: unknown): string {
   if (error instanceof AggregateError) return describeCause(error.errors[0]);
+  // fetch says only that it failed.
+  if (error instanceof TypeError && error.cause !== undefined) return describeCause(error.cause);
   const { sqlMessage } = (error ?? {}) as { sqlMessage?: unknown };
   const text = typeof sqlMessage === 'string' ? sqlMessage : error instanceof Error ? error.message : String(error);
   return redactUrl(text.split('\n')[0] ?? '').slice(0, 300);

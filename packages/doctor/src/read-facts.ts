@@ -66,7 +66,9 @@ async function readSource(config: Config, name: string, { tables, timeoutMs }: S
   const endsAt = Date.now() + timeoutMs;
   const half = Math.max(500, Math.floor(timeoutMs / 2));
   const [server, cdc, api] = await Promise.all([
-    mariadb === undefined ? null : readWithin(timeoutMs, (signal) => readMariadbFacts(mariadb, tables, signal)),
+    mariadb === undefined
+      ? null
+      : readWithin(timeoutMs, (signal) => readMariadbFacts(mariadb, tables, { signal, timeoutMs })),
     readWithin(timeoutMs, (signal) =>
       readCdcFacts(
         {

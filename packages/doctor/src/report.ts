@@ -39,8 +39,7 @@ export function groupFindings({ findings }: Report, shown: readonly Severity[]):
     const groups = new Map<string, FindingGroup>();
     for (const { subject, ...finding } of findings) {
       if (finding.area !== area || !shown.includes(finding.severity)) continue;
-      const generic = (text: string | null): string => text?.replaceAll(subject, '…') ?? '';
-      const key = JSON.stringify([finding.check, finding.severity, finding.text, generic(finding.fix)]);
+      const key = JSON.stringify([finding.check, finding.severity, finding.text]);
       const known = groups.get(key);
       groups.set(key, known === undefined ? { ...finding, subjects: [subject] } : merge(known, subject));
     }

@@ -1,13 +1,4 @@
-import {
-  type AreaReport,
-  examine,
-  type FindingGroup,
-  groupFindings,
-  isTroubled,
-  type Report,
-  severities,
-  type Severity,
-} from '@afterimage/doctor';
+import type { AreaReport, FindingGroup, Report, Severity } from '@afterimage/doctor';
 import { type Config, exitCodes, resolveTables, toPrintable } from '@afterimage/service';
 import { Command } from 'commander';
 import { printJson } from '../output.js';
@@ -20,6 +11,9 @@ interface DoctorOptions extends CommonOptions {
   readonly strict?: boolean;
   readonly timeout: number;
 }
+
+/** It brings BullMQ along, which takes most of the time that a command needs to start: others do without. */
+const loadDoctor = async () => import('@afterimage/doctor');
 
 /** `afterimage doctor` */
 export function createDoctorCommand(): Command {
@@ -42,9 +36,10 @@ export function createDoctorCommand(): Command {
     const config = readConfig(options);
     requireKnown(config, options);
     const { source, table, timeout, json = false, strict = false } = options;
+    const { examine, isTroubled } = await loadDoctor();
     const report = await examine(config, { source, table, timeoutMs: timeout * 1000 });
     if (json) printJson({ counts: report.counts, findings: report.findings });
-    else printReport(report, options);
+    else await printReport(report, config, options);
     if (isTroubled(report, { strict })) process.exitCode = exitCodes.difference;
   });
 }
@@ -73,26 +68,32 @@ const marks: Readonly<Record<Severity, string>> = {
 };
 const indent = ' '.repeat(12);
 
-function printReport(report: Report, { all = false }: DoctorOptions): void {
+async function printReport(report: Report, config: Config, { all = false }: DoctorOptions): Promise<void> {
+  const { groupFindings, severities } = await loadDoctor();
   const shown = severities.filter((severity) => all || severity !== 'ok');
   const areas = groupFindings(report, shown);
-  if (areas.length > 0) console.log(`${areas.map(describeArea).join('\n\n')}\n`);
+  const sources = Object.keys(config.sources);
+  // What there is only one of needs no name.
+  const plain = new Set(['PostgreSQL', 'Redis', 'queue in PostgreSQL', 'processes']);
+  if (sources.length === 1) plain.add(`source ${sources[0]}`);
+  if (areas.length > 0) console.log(`${areas.map((area) => describeArea(area, plain)).join('\n\n')}\n`);
   console.log(summarise(report, all));
 }
 
-function describeArea({ area, groups }: AreaReport): string {
-  return [area, ...groups.map(describeGroup)].join('\n');
+function describeArea({ area, groups }: AreaReport, plain: ReadonlySet<string>): string {
+  return [area, ...groups.map((group) => describeGroup(group, plain))].join('\n');
 }
 
 /** One line for what is, one for what to do. */
-function describeGroup({ severity, subjects, text, fix }: FindingGroup): string {
+function describeGroup({ severity, subjects, text, fix }: FindingGroup, plain: ReadonlySet<string>): string {
   const [first = ''] = subjects;
   const names =
     subjects.length <= 4 ? subjects.join(', ') : `${subjects.slice(0, 3).join(', ')} and ${subjects.length - 3} more`;
-  const line = `  ${marks[severity]} ${toPrintable(names)}: ${toPrintable(text)}`;
+  const about = plain.has(names) ? '' : `${toPrintable(names)}: `;
+  const line = `  ${marks[severity]} ${about}${toPrintable(text)}`;
   if (fix === null) return line;
-  const of = subjects.length > 1 && fix.includes(first.split('.').at(-1) ?? first) ? ` (and so for the others)` : '';
-  return `${line}\n${indent}→ ${toPrintable(fix)}${of}`;
+  const isOfFirst = subjects.length > 1 && fix.includes(first.split('.').at(-1) ?? first);
+  return `${line}\n${indent}→ ${toPrintable(fix)}${isOfFirst ? ' (the others likewise)' : ''}`;
 }
 
 function summarise({ counts }: Report, all: boolean): string {

@@ -1,6 +1,6 @@
 import type { MariadbFacts } from '../facts/mariadb.js';
 import type { AvroService } from '../facts/rest.js';
-import { type Check, notice, ok, type Outcome, unknown, warning } from '../finding.js';
+import { type Check, notice, ok, type Outcome, warning } from '../finding.js';
 import { listSome } from '../texts.js';
 
 export interface AccountSubject {
@@ -65,20 +65,22 @@ export const mariadbAccountChecks: readonly Check<AccountSubject>[] = [
   },
   {
     name: 'replication-user',
-    look: (subject) => subject.services.map((service) => checkUser(service, subject.server)),
+    look: (subject) => subject.services.flatMap((service) => checkUser(service, subject.server) ?? []),
   },
 ];
 
-function checkUser({ id, parameters }: AvroService, { accounts, user: me }: MariadbFacts): Outcome {
+function checkUser({ id, parameters, gtid }: AvroService, { accounts, user: me }: MariadbFacts): Outcome | null {
   const { user } = parameters;
-  if (user === undefined) return unknown(`service ${id} of MaxScale does not tell its user`);
+  if (user === undefined) return null;
   const privileges = accounts.get(user);
   if (privileges === undefined) {
     const hint = `SHOW GRANTS FOR '${user.replaceAll("'", "''")}'@'%'; it needs REPLICATION SLAVE, BINLOG MONITOR and SELECT`;
-    const isAlone = accounts.size <= 1;
-    return isAlone
-      ? unknown(`user ${me} may not see the privileges of MaxScale's user ${user}`, hint)
-      : warning(`MariaDB has no user ${user}, which service ${id} of MaxScale signs in as`, hint);
+    // It sees no account but its own, as is right; what was converted tells as much.
+    if (accounts.size <= 1)
+      return gtid === null
+        ? notice(`user ${me} may not see the privileges of MaxScale's user ${user}`, hint)
+        : ok(`MaxScale's user ${user} replicates`);
+    return warning(`MariaDB has no user ${user}, which service ${id} of MaxScale signs in as`, hint);
   }
   const missing = [['REPLICATION SLAVE'], ['BINLOG MONITOR', 'REPLICATION CLIENT']].filter(
     (names) => !names.some((name) => privileges.includes(name)),

@@ -1,7 +1,7 @@
 import type { SourceConfig } from '@afterimage/service';
 import type { MariadbFacts } from '../facts/mariadb.js';
 import type { AvroService, RestFacts } from '../facts/rest.js';
-import { type Check, failure, notice, ok, type Outcome, unknown, warning } from '../finding.js';
+import { type Check, failure, notice, ok, type Outcome, warning } from '../finding.js';
 import { isBefore, parseVersion, formatBytes } from '../texts.js';
 import { offsetOf } from './mariadb-settings.js';
 import { parseSize } from './source-tables.js';
@@ -140,7 +140,7 @@ function parseDuration(text: string): number {
 
 function checkZone({ config: { timeZone }, rest: { zoneOffsetSeconds: offset } }: MaxscaleSubject): Outcome {
   if (offset === null) {
-    return unknown(
+    return notice(
       `MaxScale does not tell its time zone; TIMESTAMP values are read as ${timeZone}`,
       'run `date +%Z` where MaxScale runs, and set timeZone of the source to it',
     );

@@ -1,5 +1,6 @@
-import { openSourceDatabase, type Queryable, readDatabaseKnowledge, type TableKnowledge } from '@afterimage/mariadb';
+import { parseMariadbUrl, type Queryable, readDatabaseKnowledge, type TableKnowledge } from '@afterimage/mariadb';
 import { type ConfiguredTable, readTlsFiles, type SourceConfig } from '@afterimage/service';
+import { type ConnectionConfig, createConnection } from 'mariadb';
 
 /** What a MariaDB server says about itself and about the tables of the configured databases. */
 export interface MariadbFacts {
@@ -60,29 +61,38 @@ const statementSeconds = 5;
 export async function readMariadbFacts(
   { url, tls }: NonNullable<SourceConfig['mariadb']>,
   tables: readonly ConfiguredTable[],
-  signal: AbortSignal,
+  { signal, timeoutMs }: { readonly signal: AbortSignal; readonly timeoutMs: number },
 ): Promise<MariadbFacts> {
-  const pool = openSourceDatabase({ url, tls: tls && readTlsFiles(tls), connections: 1 });
-  const end = (): void => void pool.end().catch(() => undefined);
-  signal.addEventListener('abort', end, { once: true });
+  // Not a pool: that would try again until its time is over instead of telling what is wrong.
+  const connection = await createConnection({
+    ...parseMariadbUrl(url),
+    ...(tls === undefined ? {} : { ssl: readTlsFiles(tls) as NonNullable<ConnectionConfig['ssl']> }),
+    connectTimeout: timeoutMs,
+    initSql: [`SET SESSION max_statement_time = ${statementSeconds}`, 'SET SESSION TRANSACTION READ ONLY'],
+  });
+  const destroy = (): void => connection.destroy();
+  signal.addEventListener('abort', destroy, { once: true });
   try {
-    await pool.query(`SET SESSION max_statement_time = ${statementSeconds}`);
-    const databases = [...new Set(tables.map(({ database }) => database))];
-    const knowledge: TableKnowledge[] = [];
-    for (const database of databases) knowledge.push(...(await readDatabaseKnowledge(pool, database)));
-    return {
-      ...(await readServer(pool)),
-      ...(await readAccounts(pool)),
-      tables: knowledge,
-      views: await readViews(pool, databases),
-      access: await readAccess(pool, tables),
-      fatalColumns: await readFatalColumns(pool),
-      cascades: await readCascades(pool, databases),
-      partitioned: await readPartitioned(pool, databases),
-    };
+    return await readAll(connection, tables);
   } finally {
-    end();
+    destroy();
   }
+}
+
+async function readAll(connection: Queryable, tables: readonly ConfiguredTable[]): Promise<MariadbFacts> {
+  const databases = [...new Set(tables.map(({ database }) => database))];
+  const knowledge: TableKnowledge[] = [];
+  for (const database of databases) knowledge.push(...(await readDatabaseKnowledge(connection, database)));
+  return {
+    ...(await readServer(connection)),
+    ...(await readAccounts(connection)),
+    tables: knowledge,
+    views: await readViews(connection, databases),
+    access: await readAccess(connection, tables),
+    fatalColumns: await readFatalColumns(connection),
+    cascades: await readCascades(connection, databases),
+    partitioned: await readPartitioned(connection, databases),
+  };
 }
 
 const variableNames = [
