@@ -14,6 +14,8 @@ export interface Finding {
   readonly area: Area;
   /** What it is about: `source shop`, `shop.orders`, `Redis`. */
   readonly subject: string;
+  /** What of it: names of columns. */
+  readonly detail: string | null;
   /** What was found, and what it means where that is not plain. */
   readonly text: string;
   /** What to do: a statement or command where there is one. Null when there is nothing to do. */
@@ -21,7 +23,7 @@ export interface Finding {
 }
 
 /** A finding without what all findings of one check share. */
-export type Outcome = Pick<Finding, 'severity' | 'text'> & { readonly fix?: string };
+export type Outcome = Pick<Finding, 'severity' | 'text'> & { readonly fix?: string; readonly detail?: string };
 
 export const ok = (text: string): Outcome => ({ severity: 'ok', text });
 export const notice = (text: string, fix?: string | null): Outcome => outcome('notice', text, fix ?? undefined);
@@ -50,7 +52,14 @@ export interface Place {
 /** The findings of `checks` on one subject. */
 export function runChecks<Facts>(checks: readonly Check<Facts>[], facts: Facts, place: Place): Finding[] {
   return checks.flatMap(({ name, look }) =>
-    listOutcomes(look(facts)).map(({ severity, text, fix = null }) => ({ check: name, severity, ...place, text, fix })),
+    listOutcomes(look(facts)).map(({ severity, text, fix = null, detail = null }) => ({
+      check: name,
+      severity,
+      ...place,
+      detail,
+      text,
+      fix,
+    })),
   );
 }
 

@@ -36,6 +36,7 @@ function judgeMariadb({ name, config, mariadb, rest }: SourceFacts): Finding[] {
         check: 'mariadb-known',
         severity: 'notice',
         ...place,
+        detail: null,
         text: 'not configured: its settings, privileges, keys and column types are not known, and not checked',
         fix: `sources.${name}.mariadb.url: mariadb://user:password@host:3306 (see docs/source.md)`,
       },
@@ -108,7 +109,7 @@ function judgeMaxscale({ name, config, cdc, rest, mariadb }: SourceFacts): Findi
   const found: Finding[] = [];
   if (cdc.kind === 'known') {
     const text = `the CDC listener at ${config.host}:${config.port} takes user ${config.user}`;
-    found.push({ check: 'cdc-listener', severity: 'ok', ...place, text, fix: null });
+    found.push({ check: 'cdc-listener', severity: 'ok', ...place, detail: null, text, fix: null });
   } else {
     const fix = isCdcCode(cdc.code) ? cdcErrorAdvice[cdc.code] : 'look at maxscale.log, and at the network between';
     const where = `the CDC listener at ${config.host}:${config.port}`;
@@ -119,7 +120,7 @@ function judgeMaxscale({ name, config, cdc, rest, mariadb }: SourceFacts): Findi
   if (rest === null) {
     const text = 'its REST API is not configured: version, settings and time zone are not checked';
     const fix = `sources.${name}.rest: { url: http://${config.host}:8989, user: … } (see docs/source.md)`;
-    return [...found, { check: 'rest-known', severity: 'notice', ...place, text, fix }];
+    return [...found, { check: 'rest-known', severity: 'notice', ...place, detail: null, text, fix }];
   }
   if (rest.kind === 'unknown') {
     const where = `MaxScale's REST API at ${redactUrl(config.rest?.url ?? '')}`;
@@ -183,6 +184,7 @@ function judgeStreams({ config, scope, sources, postgres, progress, takenAt }: F
         check: 'control-tables',
         severity: 'error',
         ...place,
+        detail: null,
         text,
         fix: 'afterimage migrate, as the role that owns schema afterimage',
       },
@@ -231,8 +233,8 @@ function describeAbsence(
   { where, unchecked, fix, severity = 'error', ...place }: Absence,
 ): Finding[] {
   return [
-    { ...place, severity, text: `${where} cannot be used: ${cause}`, fix },
-    { ...place, severity: 'unknown', text: `not checked because of that: ${unchecked}`, fix: null },
+    { ...place, detail: null, severity, text: `${where} cannot be used: ${cause}`, fix },
+    { ...place, detail: null, severity: 'unknown', text: `not checked because of that: ${unchecked}`, fix: null },
   ];
 }
 

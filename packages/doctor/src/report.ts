@@ -24,7 +24,8 @@ export function isTroubled({ counts }: Report, { strict }: { readonly strict: bo
 }
 
 /** Findings that say the same of several subjects. */
-export interface FindingGroup extends Omit<Finding, 'subject'> {
+export interface FindingGroup extends Omit<Finding, 'subject' | 'detail'> {
+  /** With what of them: `shop.orders (status)`. */
   readonly subjects: readonly string[];
 }
 
@@ -37,8 +38,9 @@ export interface AreaReport {
 export function groupFindings({ findings }: Report, shown: readonly Severity[]): AreaReport[] {
   return areas.flatMap((area) => {
     const groups = new Map<string, FindingGroup>();
-    for (const { subject, ...finding } of findings) {
+    for (const { subject: name, detail, ...finding } of findings) {
       if (finding.area !== area || !shown.includes(finding.severity)) continue;
+      const subject = detail === null ? name : `${name} (${detail})`;
       const key = JSON.stringify([finding.check, finding.severity, finding.text]);
       const known = groups.get(key);
       groups.set(key, known === undefined ? { ...finding, subjects: [subject] } : merge(known, subject));

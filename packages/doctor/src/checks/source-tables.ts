@@ -55,6 +55,13 @@ export const sourceTablesChecks: readonly Check<SourceTablesSubject>[] = [
 /** MaxScale 24.02 aborts at the first row of such a table, and again after each restart. */
 function checkFatalColumns({ server, services }: SourceTablesSubject): Outcome[] {
   if (server === undefined) return [];
+  if (server.fatalColumns === null) {
+    return [
+      unknown(
+        'whether a table has columns that make MaxScale abort (geometry, compressed varchar): MariaDB took too long to tell',
+      ),
+    ];
+  }
   const columns = server.fatalColumns.filter((column) => !isLeftOut(column, services ?? []));
   if (columns.length === 0) return [ok('no table has columns that make MaxScale abort')];
   const names = columns.map(({ database, table, column, definition }) => {

@@ -1,6 +1,7 @@
 import { parseMariadbUrl, type Queryable, readDatabaseKnowledge, type TableKnowledge } from '@afterimage/mariadb';
 import { type ConfiguredTable, readTlsFiles, type SourceConfig } from '@afterimage/service';
 import { type ConnectionConfig, createConnection } from 'mariadb';
+import { quoteMariadb } from '../texts.js';
 
 /** What a MariaDB server says about itself and about the tables of the configured databases. */
 export interface MariadbFacts {
@@ -25,8 +26,8 @@ export interface MariadbFacts {
   readonly views: readonly TableName[];
   /** By `database.table`, of the configured ones: whether their rows can be read. */
   readonly access: ReadonlyMap<string, TableAccess>;
-  /** Of all databases: columns that end MaxScale. */
-  readonly fatalColumns: readonly FatalColumn[];
+  /** Of all databases: columns that end MaxScale; null where there are too many columns to look at in the time. */
+  readonly fatalColumns: readonly FatalColumn[] | null;
   readonly cascades: readonly Cascade[];
   /** `database.table` of partitioned tables. */
   readonly partitioned: ReadonlySet<string>;
@@ -83,14 +84,14 @@ async function readAll(connection: Queryable, tables: readonly ConfiguredTable[]
   const databases = [...new Set(tables.map(({ database }) => database))];
   const knowledge: TableKnowledge[] = [];
   for (const database of databases) knowledge.push(...(await readDatabaseKnowledge(connection, database)));
+  const views = await readViews(connection, databases);
   return {
     ...(await readServer(connection)),
     ...(await readAccounts(connection)),
     tables: knowledge,
-    views: await readViews(connection, databases),
-    access: await readAccess(connection, tables),
+    views,
+    ...(await readAccess(connection, tables)),
     fatalColumns: await readFatalColumns(connection),
-    cascades: await readCascades(connection, databases),
     partitioned: await readPartitioned(connection, databases),
   };
 }
@@ -191,16 +192,31 @@ async function readViews(connection: Queryable, databases: readonly string[]): P
 
 const noSuchTable = new Set([1146, 1049]);
 
+/** Whether each table can be read, and what its foreign keys do. */
 async function readAccess(
   connection: Queryable,
   tables: readonly ConfiguredTable[],
-): Promise<Map<string, TableAccess>> {
+): Promise<Pick<MariadbFacts, 'access' | 'cascades'>> {
   const access = new Map<string, TableAccess>();
+  const cascades: Cascade[] = [];
   for (const { database, table } of tables) {
-    const name = [database, table].map((part) => `\`${part.replaceAll('`', '``')}\``).join('.');
-    access.set(`${database}.${table}`, await tryTable(connection, name));
+    const name = `${quoteMariadb(database)}.${quoteMariadb(table)}`;
+    const can = await tryTable(connection, name);
+    access.set(`${database}.${table}`, can);
+    if (can === 'readable') cascades.push(...(await readCascades(connection, { database, table })));
   }
-  return access;
+  return { access, cascades };
+}
+
+/** `instead` when the server refuses the statement; rejects when the connection is lost. */
+async function ignoreRefusal<T, U>(statement: Promise<T>, instead: U): Promise<T | U> {
+  try {
+    return await statement;
+  } catch (error) {
+    const { errno, fatal } = error as { errno?: number; fatal?: boolean };
+    if (errno === undefined || fatal === true) throw error;
+    return instead;
+  }
 }
 
 /** Asking is better than reading grants: roles, patterns and columns are the server's business. */
@@ -215,9 +231,29 @@ async function tryTable(connection: Queryable, quotedName: string): Promise<Tabl
   }
 }
 
+/** One of the two rules is enough to tell. */
+const foreignKey =
+  /FOREIGN KEY \(.*?\) REFERENCES `((?:[^`]|``)+)`.*?(ON (?:DELETE|UPDATE) (?:CASCADE|SET NULL|SET DEFAULT))/g;
+
+/** information_schema shows foreign keys only to those who may write; the definition is for all that may read. */
+async function readCascades(connection: Queryable, { database, table }: TableName): Promise<Cascade[]> {
+  // Of a view it wants another privilege, and there are no foreign keys.
+  const [row] = await ignoreRefusal(
+    connection.query<Record<string, string>[]>(`SHOW CREATE TABLE ${quoteMariadb(database)}.${quoteMariadb(table)}`),
+    [],
+  );
+  const definition = row?.['Create Table'] ?? '';
+  return [...definition.matchAll(foreignKey)].map(([, parent = '', rule = '']) => ({
+    database,
+    table,
+    parent: parent.replaceAll('``', '`'),
+    rule,
+  }));
+}
+
 /** MaxScale converts every table that it is not told to leave out, so those of other databases count as well. */
-async function readFatalColumns(connection: Queryable): Promise<FatalColumn[]> {
-  return connection.query<FatalColumn[]>(
+async function readFatalColumns(connection: Queryable): Promise<FatalColumn[] | null> {
+  const found = connection.query<FatalColumn[]>(
     `SELECT TABLE_SCHEMA AS \`database\`, TABLE_NAME AS \`table\`, COLUMN_NAME AS \`column\`, COLUMN_TYPE AS definition
      FROM information_schema.COLUMNS
      WHERE TABLE_SCHEMA NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema')
@@ -228,19 +264,7 @@ async function readFatalColumns(connection: Queryable): Promise<FatalColumn[]> {
                           WHERE t.TABLE_SCHEMA = COLUMNS.TABLE_SCHEMA AND t.TABLE_TYPE LIKE '%BASE TABLE%')
      ORDER BY 1, 2, 3 LIMIT 100`,
   );
-}
-
-async function readCascades(connection: Queryable, databases: readonly string[]): Promise<Cascade[]> {
-  return queryDatabases(
-    connection,
-    databases,
-    `SELECT DISTINCT CONSTRAINT_SCHEMA AS \`database\`, TABLE_NAME AS \`table\`, REFERENCED_TABLE_NAME AS parent,
-            IF(DELETE_RULE IN ('RESTRICT', 'NO ACTION'), CONCAT('ON UPDATE ', UPDATE_RULE),
-               CONCAT('ON DELETE ', DELETE_RULE)) AS rule
-     FROM information_schema.REFERENTIAL_CONSTRAINTS
-     WHERE (DELETE_RULE NOT IN ('RESTRICT', 'NO ACTION') OR UPDATE_RULE NOT IN ('RESTRICT', 'NO ACTION'))
-       AND CONSTRAINT_SCHEMA IN`,
-  );
+  return ignoreRefusal(found, null);
 }
 
 async function readPartitioned(connection: Queryable, databases: readonly string[]): Promise<Set<string>> {
