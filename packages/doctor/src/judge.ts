@@ -85,24 +85,32 @@ function judgeTables(facts: Facts, source: SourceFacts): Finding[] {
 }
 
 function describeTable(facts: Facts, source: SourceFacts, table: SourceFacts['tables'][number]): TableSubject {
-  const server = valueOf(source.mariadb);
   const isThis = (other: { readonly database: string; readonly table: string }): boolean =>
     other.database === table.database && other.table === table.table;
-  const full = `${table.database}.${table.table}`;
-  const knowledge = server?.tables.find(isThis);
+  const progress = valueOf(facts.progress)?.streams.find((s) => s.source === source.name && isThis(s));
+  const answer = valueOf(source.cdc)?.streams.get(`${table.database}.${table.table}`);
+  const asked = { config: source.config, table, answer, progress };
+  const server = valueOf(source.mariadb);
+  if (server === undefined) return { ...asked, ...unaskedTable };
   return {
-    config: source.config,
-    table,
-    knowledge,
-    access: server?.access.get(full),
-    isView: server?.views.some(isThis) ?? false,
-    isPartitioned: server?.partitioned.has(full) ?? false,
-    cascades: server?.cascades.filter(isThis) ?? [],
-    lowerCaseNames: (server?.variables['lower_case_table_names'] ?? '0') !== '0',
-    answer: valueOf(source.cdc)?.streams.get(full),
-    progress: valueOf(facts.progress)?.streams.find((stream) => stream.source === source.name && isThis(stream)),
+    ...asked,
+    knowledge: server.tables.find(isThis),
+    access: server.access.get(`${table.database}.${table.table}`),
+    isView: server.views.some(isThis),
+    isPartitioned: server.partitioned.has(`${table.database}.${table.table}`),
+    cascades: server.cascades.filter(isThis),
+    lowerCaseNames: server.variables['lower_case_table_names'] !== '0',
   };
 }
+
+const unaskedTable = {
+  knowledge: undefined,
+  access: undefined,
+  isView: false,
+  isPartitioned: false,
+  cascades: [],
+  lowerCaseNames: false,
+} as const;
 
 function judgeMaxscale({ name, config, cdc, rest, mariadb }: SourceFacts): Finding[] {
   const place = { area: 'MaxScale', subject: `source ${name}` } as const;

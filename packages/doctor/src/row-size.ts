@@ -35,7 +35,7 @@ export function longestRow({ columns }: TableKnowledge, maxAllowedPacket: number
 function longestValue({ type }: ColumnKnowledge): number {
   switch (type.kind) {
     case 'text':
-      return smallValue + type.length * (/text$/.test(type.name) ? 1 : (bytesPerCharacter[type.charset] ?? 1));
+      return smallValue + type.length * (type.name.endsWith('text') ? 1 : (bytesPerCharacter[type.charset] ?? 1));
     case 'binary':
       // What is no UTF-8 becomes hex.
       return smallValue + type.length * 2;

@@ -16,7 +16,7 @@ export { type Presence, readPresence } from './operations/presence.js';
 export * from './operations/rebuild.js';
 export * from './operations/status.js';
 export * from './operations/streams.js';
-export { keyOfKnowledge } from './schema/knowledge.js';
+export { keyOfKnowledge, knowColumn } from './schema/knowledge.js';
 export type * from './settings.js';
 export { type ColumnMapping, mapColumn, MariaTypeError, PostgresTypeError } from './types/index.js';
 export { checkColumnTypes } from './types/column-check.js';

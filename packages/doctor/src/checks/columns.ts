@@ -1,6 +1,8 @@
 import type { ColumnKnowledge, TableKnowledge } from '@afterimage/mariadb';
 import {
   type ColumnMapping,
+  keyOfKnowledge,
+  knowColumn,
   mapColumn,
   MariaTypeError,
   mirrorColumnNames,
@@ -61,14 +63,7 @@ export const columnChecks: readonly Check<ColumnSubject>[] = [
   { name: 'key-values', look: checkKeyValues },
   {
     name: 'column-types',
-    look: (subject) =>
-      mapColumns(subject).flatMap(({ column, mapping, problem }) =>
-        problem !== null
-          ? [failure(`${column.name}: ${problem}`, 'correct its `type` or `postgres` in the configuration')]
-          : mapping?.notice != null && isConfigured(subject, column)
-            ? [notice(`${column.name}: ${mapping.notice}`, null)]
-            : [],
-      ),
+    look: (subject) => mapColumns(subject).flatMap((mapped) => checkType(subject, mapped)),
   },
 ];
 
@@ -78,16 +73,24 @@ interface MappedColumn {
   readonly problem: string | null;
 }
 
+function checkType(subject: ColumnSubject, { column, mapping, problem }: MappedColumn): Outcome[] {
+  if (problem !== null) {
+    return [failure(`${column.name}: ${problem}`, 'correct its `type` or `postgres` in the configuration')];
+  }
+  const told = isConfigured(subject, column) ? (mapping?.notice ?? null) : null;
+  return told === null ? [] : [notice(`${column.name}: ${told}`, null)];
+}
+
 /** With the mapping of the writers, so that the two never say different things. */
 function mapColumns({ config, table, knowledge }: ColumnSubject): MappedColumn[] {
   return knowledge.columns.map((column) => {
     const configured = table.settings.columns?.[column.streamName];
     try {
-      const mapping = mapColumn(
-        fieldOf(column),
-        { type: typeOf(column), ...charsetOf(column), ...configured },
-        { timeZone: config.timeZone, zeroDates: 'null', nulCharacters: 'remove' },
-      );
+      const mapping = mapColumn(fieldOf(column), knowColumn(configured, column), {
+        timeZone: config.timeZone,
+        zeroDates: 'null',
+        nulCharacters: 'remove',
+      });
       return { column, mapping, problem: null };
     } catch (error) {
       if (!(error instanceof MariaTypeError || error instanceof PostgresTypeError)) throw error;
@@ -101,41 +104,48 @@ function isConfigured({ table }: ColumnSubject, { streamName }: ColumnKnowledge)
   return table.settings.columns?.[streamName] !== undefined;
 }
 
+/** Where the stream's word is not the one of the definition. */
+function realTypeOf(type: ColumnKnowledge['type']): string | undefined {
+  if (type.kind === 'timestamp') return 'timestamp_';
+  return type.kind === 'text' && type.isJson ? 'json' : undefined;
+}
+
 /** As the stream would announce it, as far as the mapping looks. */
 function fieldOf({ streamName, definition, type }: ColumnKnowledge) {
   const [word = ''] = /^\w+/.exec(definition) ?? [];
   const isUnsigned = 'isUnsigned' in type && type.isUnsigned;
   return {
     name: streamName,
-    realType: type.kind === 'timestamp' ? 'timestamp_' : word,
-    avroType: '',
+    realType: realTypeOf(type) ?? word,
+    // A column that was declared JSON, as it comes from MaxScale.
+    avroType: type.kind === 'text' && type.isJson ? 'string' : '',
     unsigned: isUnsigned,
   };
 }
 
-function typeOf({ definition, type }: ColumnKnowledge): string {
-  if (type.kind === 'text' && type.isJson) return 'json';
-  return definition.replace(/ (?:zerofill|COMPRESSED\b.*)/g, '');
-}
-
-function charsetOf({ type }: ColumnKnowledge): { charset?: string } {
-  return type.kind === 'text' ? { charset: type.charset } : {};
-}
-
-/** Columns with the same reason share a line. */
+/** Columns with the same reason share a line. Where rows have a key, writers ask MariaDB for what the stream loses. */
 function checkValues(subject: ColumnSubject): Outcome[] {
-  const reasons = new Map<string, ColumnKnowledge[]>();
+  const { database, table, settings } = subject.table;
+  const key = settings.key ?? keyOfKnowledge(subject.knowledge);
+  const outcomes = new Map<string, { readonly outcome: Outcome; readonly columns: string[] }>();
   for (const { column, mapping } of mapColumns(subject)) {
     const reason = reasonOf(column, mapping);
-    if (reason !== null) reasons.set(reason, [...(reasons.get(reason) ?? []), column]);
+    if (reason === null) continue;
+    const wanted = settings.columns?.[column.streamName]?.lookup ?? (mapping?.unreliable ?? null) !== null;
+    const isLookedUp = wanted && key !== null && !key.includes(column.streamName);
+    const repair = `afterimage verify ${database}.${table} finds rows that differ, afterimage repair mends them`;
+    const outcome = isLookedUp
+      ? notice(`${reason}: looked up in MariaDB by key instead, as the value is then`)
+      : (isLost(column) ? warning : notice)(
+          reason,
+          key === null ? `a key, so that values can be looked up; ${repair}` : repair,
+        );
+    const known = outcomes.get(outcome.text);
+    if (known === undefined) outcomes.set(outcome.text, { outcome, columns: [column.name] });
+    else known.columns.push(column.name);
   }
-  if (reasons.size === 0) return [ok('the stream carries every column exactly')];
-  const { database, table } = subject.table;
-  const fix = `afterimage verify ${database}.${table} finds rows that differ, afterimage repair mends them; or another type in MariaDB`;
-  return [...reasons].map(([reason, columns]) => ({
-    ...(columns.some(isLost) ? warning(reason, fix) : notice(reason, fix)),
-    detail: listSome(columns.map(({ name }) => name)),
-  }));
+  if (outcomes.size === 0) return [ok('the stream carries every column exactly')];
+  return [...outcomes.values()].map(({ outcome, columns }) => ({ ...outcome, detail: listSome(columns) }));
 }
 
 /** Whether ordinary values are lost; of other types only rare ones are, or cannot be told from others. */
@@ -167,18 +177,19 @@ function reasonOf({ type, definition }: ColumnKnowledge, mapping: ColumnMapping 
       return null;
     case 'other':
       return `the stream's form of ${definition} is not known`;
-    case 'text':
-      if (type.isJson) return 'JSON values arrive empty, unless the column was declared as longtext';
+    default:
   }
+  if (type.kind === 'text' && type.isJson)
+    return 'JSON values arrive empty, unless the column was declared as longtext';
   const isCompressed = (type.kind === 'text' || type.kind === 'binary') && type.isCompressed;
   return isCompressed ? 'compressed values arrive as NULL' : (mapping?.unreliable ?? null);
 }
 
 /** Rows that differ at the source must differ in the stream, or they become one in the mirror. */
 function checkKeyValues(subject: ColumnSubject): Outcome[] {
-  const { knowledge, table } = subject;
-  const streamNames = new Map(knowledge.columns.map(({ name, streamName }) => [name, streamName]));
-  const key = table.settings.key ?? knowledge.key?.columns.map((name) => streamNames.get(name) ?? name) ?? [];
+  const { table } = subject;
+  // A key that MariaDB has is only used where it is exact.
+  const key = table.settings.key ?? [];
   const bent = mapColumns(subject).filter(
     ({ column, mapping }) => key.includes(column.streamName) && isBent(column, mapping),
   );

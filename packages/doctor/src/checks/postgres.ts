@@ -209,20 +209,24 @@ function checkMirrorNames({ postgres: { relations }, tables, progress }: Postgre
 const readerConnections = 5;
 const queuePool = 8;
 
-function checkConnections({ postgres, config, progress }: PostgresSubject): Outcome {
-  const { settings, connections, isSuperuser } = postgres;
-  const reserved = isSuperuser ? 0 : Number(settings['superuser_reserved_connections'] ?? 3);
-  const free = Number(settings['max_connections'] ?? 100) - reserved - connections;
-  const perQueue = config.queue.backend === 'postgres' ? queuePool : 0;
-  const isRunning = (progress?.writerConnections ?? 0) > 0;
-  const needed = config.writer.connections + perQueue + (isRunning ? 0 : readerConnections + perQueue);
-  if (free >= needed)
-    return ok(`${free} connections are free, one more writer needs ${config.writer.connections + perQueue}`);
-  const text = `${free} connections are free of ${settings['max_connections']}, ${isRunning ? 'one more writer needs' : 'a reader and a writer need'} ${needed}`;
+function checkConnections(subject: PostgresSubject): Outcome {
+  const { settings, connections, isSuperuser } = subject.postgres;
+  const most = Number(settings['max_connections']);
+  const free = most - (isSuperuser ? 0 : Number(settings['superuser_reserved_connections'])) - connections;
+  const { needed, who } = countNeeded(subject);
+  if (free >= needed) return ok(`${free} connections are free, ${who} ${needed}`);
   return (free <= 2 ? failure : warning)(
-    text,
-    `ALTER SYSTEM SET max_connections = ${Number(settings['max_connections'] ?? 100) + 50}; and restart PostgreSQL`,
+    `${free} connections are free of ${most}, ${who} ${needed}`,
+    `ALTER SYSTEM SET max_connections = ${most + 50}; and restart PostgreSQL`,
   );
+}
+
+function countNeeded({ config, progress }: PostgresSubject): { readonly needed: number; readonly who: string } {
+  const perQueue = config.queue.backend === 'postgres' ? queuePool : 0;
+  const writer = config.writer.connections + perQueue;
+  return (progress?.writerConnections ?? 0) > 0
+    ? { needed: writer, who: 'one more writer needs' }
+    : { needed: writer + readerConnections + perQueue, who: 'a reader and a writer need' };
 }
 
 /** Writers set their own, unless the URL says otherwise; nobody overrides `transaction_timeout`. */

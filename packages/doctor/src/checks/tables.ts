@@ -1,4 +1,5 @@
 import type { TableKnowledge } from '@afterimage/mariadb';
+import { keyOfKnowledge } from '@afterimage/replica';
 import type { ConfiguredTable, SourceConfig } from '@afterimage/service';
 import type { StreamAnswer } from '../facts/cdc.js';
 import type { Cascade, TableAccess } from '../facts/mariadb.js';
@@ -127,7 +128,9 @@ function checkPresence({ access, isView, knowledge, table }: TableSubject): Outc
   return knowledge === undefined ? null : ok('MariaDB has it, and our user may read it');
 }
 
-function checkKey({ knowledge, table, ...rest }: TableSubject): Outcome {
+function checkKey(subject: TableSubject): Outcome | null {
+  const { knowledge, table } = subject;
+  if (!isUsable(subject)) return null;
   const configured = table.settings.key;
   if (knowledge === undefined) {
     if (configured !== undefined) return ok(`key ${configured.join(', ')}, as configured`);
@@ -136,15 +139,27 @@ function checkKey({ knowledge, table, ...rest }: TableSubject): Outcome {
       'key: [id] of the table in the configuration, or sources.<name>.mariadb to learn keys from MariaDB',
     );
   }
-  const { key, indexes } = knowledge;
+  const { key } = knowledge;
   if (key === null && configured === undefined) {
     return warning(
       'it has no primary key and no unique key of NOT NULL columns: rows are matched whole, and cannot be looked up or repaired one by one',
-      `${statementOf({ knowledge, table, ...rest })} ADD COLUMN id bigint unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY`,
+      `${statementOf(subject)} ADD COLUMN id bigint unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY`,
     );
   }
-  if (configured === undefined) return ok(`key ${key?.columns.join(', ')}`);
-  const nameOf = new Map(knowledge.columns.map(({ name, streamName }) => [name, streamName]));
+  return configured === undefined ? checkOwnKey(knowledge) : checkConfiguredKey(knowledge, configured);
+}
+
+function checkOwnKey(knowledge: TableKnowledge): Outcome {
+  const columns = knowledge.key?.columns.join(', ');
+  if (keyOfKnowledge(knowledge) !== null) return ok(`key ${columns}`);
+  return warning(
+    `the stream does not carry every value of its key (${columns}) exactly: rows are matched whole, and values cannot be looked up`,
+    'a key of integers, dates or UTF-8 text, or `key` in the configuration if its values are harmless',
+  );
+}
+
+function checkConfiguredKey({ key, columns, indexes }: TableKnowledge, configured: readonly string[]): Outcome {
+  const nameOf = new Map(columns.map(({ name, streamName }) => [name, streamName]));
   const isUnique = indexes.some(
     (index) => index.isUnique && index.parts.every(({ column }) => configured.includes(nameOf.get(column) ?? column)),
   );
@@ -155,7 +170,14 @@ function checkKey({ knowledge, table, ...rest }: TableSubject): Outcome {
   );
 }
 
-function checkStream({ answer, knowledge, table }: TableSubject): Outcome | null {
+/** What is not there, or may not be read, says nothing more. */
+function isUsable({ access, isView }: TableSubject): boolean {
+  return !isView && (access === undefined || access === 'readable');
+}
+
+function checkStream(subject: TableSubject): Outcome | null {
+  const { answer, knowledge, table } = subject;
+  if (!isUsable(subject)) return null;
   switch (answer) {
     case undefined:
       return null;
@@ -180,22 +202,22 @@ function checkStream({ answer, knowledge, table }: TableSubject): Outcome | null
 
 /** RENAME COLUMN never comes through; other changes come with the first row after them. */
 function checkColumns({ knowledge, progress }: TableSubject): Outcome | null {
-  const streamed = progress?.columns;
-  if (knowledge === undefined || streamed === undefined || streamed === null) return null;
+  if (knowledge === undefined || progress === undefined || progress.columns === null) return null;
+  const streamed = progress.columns;
   const now = knowledge.columns.map(({ streamName }) => streamName);
   const gone = streamed.filter((name) => !now.includes(name));
   const fresh = now.filter((name) => !streamed.includes(name));
-  if (gone.length === 0 && fresh.length === 0) return ok('the mirror has the columns of MariaDB');
+  if (gone.length + fresh.length === 0) return ok('the stream has the columns of MariaDB');
   const parts = [
     ...(fresh.length === 0 ? [] : [`MariaDB has ${listSome(fresh)}, the stream not`]),
     ...(gone.length === 0 ? [] : [`the stream has ${listSome(gone)}, MariaDB not`]),
   ];
-  const looksRenamed = gone.length > 0 && gone.length === fresh.length;
   const text = `columns differ: ${parts.join('; ')}`;
-  return looksRenamed
-    ? warning(
-        `${text}: after RENAME COLUMN the stream keeps the old name for ever`,
-        'ALTER TABLE … CHANGE COLUMN, which comes through; or RENAME COLUMN back and CHANGE it',
-      )
-    : notice(`${text}: a change comes with the first row after it`, null);
+  if (gone.length === 0 || gone.length !== fresh.length) {
+    return notice(`${text}: a change comes with the first row after it`, null);
+  }
+  return warning(
+    `${text}: after RENAME COLUMN the stream keeps the old name for ever`,
+    'ALTER TABLE … CHANGE COLUMN, which comes through; or RENAME COLUMN back and CHANGE it',
+  );
 }

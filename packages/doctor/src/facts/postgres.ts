@@ -1,4 +1,4 @@
-import pg from 'pg';
+import type pg from 'pg';
 
 /** What PostgreSQL says about itself, the database and the role. */
 export interface PostgresFacts {
