@@ -36,6 +36,7 @@ const shown: Readonly<Record<string, unknown>> = {
   redis: { password: 'secret' },
   columns: { price: { type: 'decimal(10,2)' } },
   partitions: 4,
+  indexes: 'none',
   rename: 'infer',
   onRefused: 'dead-letter',
   mariadb: { url: 'mariadb://afterimage:secret@mariadb.example:3306' },
