@@ -137,7 +137,7 @@ describe.skipIf(await mariadbMissing('private'))('a source', () => {
       'error shop.orders: the configured key (status) is not unique in MariaDB: rows that share it become one',
     ]);
     expect(await toldOf('key', ['flags', 'devices', 'named', 'orders'])).toEqual(
-      ['flags (f)', 'devices (id)', 'named (name)'].map((text) =>
+      ['flags (f)', 'devices (id)', 'named (name)'].map((text): unknown =>
         expect.stringContaining(
           `warning shop.${text.replace(/ .*/, '')}: the stream does not carry every value of its key ${text.replace(/.* /, '')} exactly`,
         ),

@@ -13,7 +13,6 @@ import {
   uniqueName,
 } from '../../../test/harness/databases.js';
 import { parseConfig } from '@afterimage/service';
-import { stringify } from 'yaml';
 import { examine, type Report } from '../src/index.js';
 import { told } from './world.js';
 
@@ -34,7 +33,7 @@ afterEach(async () => {
 async function look(changes: object = {}): Promise<Report> {
   const queue = { backend: 'postgres', prefix: 'queue' };
   const config = parseConfig(
-    stringify({ postgres: { url: database.url }, queue, sources: sources(), ...changes }),
+    JSON.stringify({ postgres: { url: database.url }, queue, sources: sources(), ...changes }),
     'test',
     {},
   );
@@ -157,7 +156,7 @@ describe('PostgreSQL', () => {
     const { judge } = await import('../src/judge.js');
     const { readFacts } = await import('../src/read-facts.js');
     const config = parseConfig(
-      stringify({ postgres: { url: database.url }, queue: { backend: 'postgres' }, sources: sources() }),
+      JSON.stringify({ postgres: { url: database.url }, queue: { backend: 'postgres' }, sources: sources() }),
       'test',
       {},
     );

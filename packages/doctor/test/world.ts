@@ -3,7 +3,6 @@ import { type LocalMariadb, startMariadb } from '@afterimage/local-servers';
 import { parseMariadbUrl } from '@afterimage/mariadb';
 import { parseConfig } from '@afterimage/service';
 import { type Connection, createConnection } from 'mariadb';
-import { stringify } from 'yaml';
 // @boundaries-ignore the harness that all tests share
 import { createDatabase, type TestDatabase, uniqueName } from '../../../test/harness/databases.js';
 import { examine, type ExamineOptions, type Finding, type Report } from '../src/index.js';
@@ -96,7 +95,7 @@ export class World {
     changes: Tree & { readonly source?: Tree } = {},
     options: Partial<ExamineOptions> = {},
   ): Promise<Report> {
-    const config = parseConfig(stringify(this.config(changes)), 'test', {});
+    const config = parseConfig(JSON.stringify(this.config(changes)), 'test', {});
     return examine(config, { timeoutMs: 10_000, ...options });
   }
 

@@ -123,29 +123,36 @@ function fieldOf({ streamName, definition, type }: ColumnKnowledge) {
   };
 }
 
-/** Columns with the same reason share a line. Where rows have a key, writers ask MariaDB for what the stream loses. */
+/** Columns with the same reason share a line. */
 function checkValues(subject: ColumnSubject): Outcome[] {
-  const { database, table, settings } = subject.table;
-  const key = settings.key ?? keyOfKnowledge(subject.knowledge);
+  const key = subject.table.settings.key ?? keyOfKnowledge(subject.knowledge);
   const outcomes = new Map<string, { readonly outcome: Outcome; readonly columns: string[] }>();
-  for (const { column, mapping } of mapColumns(subject)) {
-    const reason = reasonOf(column, mapping);
-    if (reason === null) continue;
-    const wanted = settings.columns?.[column.streamName]?.lookup ?? (mapping?.unreliable ?? null) !== null;
-    const isLookedUp = wanted && key !== null && !key.includes(column.streamName);
-    const repair = `afterimage verify ${database}.${table} finds rows that differ, afterimage repair mends them`;
-    const outcome = isLookedUp
-      ? notice(`${reason}: looked up in MariaDB by key instead, as the value is then`)
-      : (isLost(column) ? warning : notice)(
-          reason,
-          key === null ? `a key, so that values can be looked up; ${repair}` : repair,
-        );
+  for (const mapped of mapColumns(subject)) {
+    const outcome = judgeValues(subject, mapped, key);
+    if (outcome === null) continue;
     const known = outcomes.get(outcome.text);
-    if (known === undefined) outcomes.set(outcome.text, { outcome, columns: [column.name] });
-    else known.columns.push(column.name);
+    if (known === undefined) outcomes.set(outcome.text, { outcome, columns: [mapped.column.name] });
+    else known.columns.push(mapped.column.name);
   }
   if (outcomes.size === 0) return [ok('the stream carries every column exactly')];
   return [...outcomes.values()].map(({ outcome, columns }) => ({ ...outcome, detail: listSome(columns) }));
+}
+
+/** Where rows have a key, writers ask MariaDB for what the stream loses. */
+function judgeValues(
+  { table: { database, table, settings } }: ColumnSubject,
+  { column, mapping }: MappedColumn,
+  key: readonly string[] | null,
+): Outcome | null {
+  const reason = reasonOf(column, mapping);
+  if (reason === null) return null;
+  const repair = `afterimage verify ${database}.${table} finds rows that differ, afterimage repair mends them`;
+  const tell = isLost(column) ? warning : notice;
+  if (key === null) return tell(reason, `a key, so that values can be looked up; ${repair}`);
+  const isBending = mapping !== null && mapping.unreliable !== null;
+  const isWanted = settings.columns?.[column.streamName]?.lookup ?? isBending;
+  if (!isWanted || key.includes(column.streamName)) return tell(reason, repair);
+  return notice(`${reason}: looked up in MariaDB by key instead, as the value is then`);
 }
 
 /** Whether ordinary values are lost; of other types only rare ones are, or cannot be told from others. */
