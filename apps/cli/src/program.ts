@@ -4,6 +4,7 @@ import { createReaderCommand, createWriterCommand } from './commands/apps.js';
 import { createConfigCommand } from './commands/config.js';
 import { createDeadLetterCommand } from './commands/dead-letter.js';
 import { createDemoCommand, createDemoSourceCommand } from './commands/demo.js';
+import { createDoctorCommand } from './commands/doctor.js';
 import { createInitCommand } from './commands/init.js';
 import { createMigrateCommand } from './commands/migrate.js';
 import { createRebuildCommand } from './commands/rebuild.js';
@@ -21,7 +22,7 @@ Exit codes:
   0  done
   1  error: the last line says what and what to do
   2  wrong command line or configuration
-  3  the check found a difference, or a stream is degraded or stands`;
+  3  the check found a difference or a fault, or a stream is degraded or stands`;
 
 function readVersion(): string {
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -41,6 +42,7 @@ function createProgram(): Command {
     createInitCommand(),
     createConfigCommand(),
     createMigrateCommand(),
+    createDoctorCommand(),
     createReaderCommand(),
     createWriterCommand(),
     createSnapshotCommand(),

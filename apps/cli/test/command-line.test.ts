@@ -28,6 +28,7 @@ describe('help', () => {
     ['init'],
     ['config'],
     ['migrate'],
+    ['doctor'],
     ['reader'],
     ['writer'],
     ['status'],

@@ -16,3 +16,5 @@ export type {
   TableKnowledge,
 } from './table-knowledge.js';
 export { type SourceDatabaseOptions, type SourceTls, openSourceDatabase } from './source-database.js';
+export { isStorageReplaced, readTableStorage, type TableStorage } from './table-storage.js';
+export { describeTableChanges, type TableChange } from './table-changes.js';

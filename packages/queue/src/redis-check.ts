@@ -1,7 +1,7 @@
 import { Cluster, type Redis } from 'ioredis';
 import type { RedisClient } from './redis-client.js';
 
-interface Server {
+export interface Server {
   readonly client: Redis;
   readonly place: string;
 }
@@ -53,7 +53,8 @@ export async function findRedisRisks(client: RedisClient, place: string): Promis
   return [...risks].map(([text, places]) => `${places.join(', ')} ${text}`);
 }
 
-function listMasters(client: RedisClient, place: string): Server[] {
+/** Each server that holds data of its own. */
+export function listMasters(client: RedisClient, place: string): Server[] {
   if (!(client instanceof Cluster)) return [{ client, place }];
   return client.nodes('master').map((node) => {
     const { host, port } = node.options as { host?: string; port?: number };
@@ -64,6 +65,15 @@ function listMasters(client: RedisClient, place: string): Server[] {
 function describe({ name, risk, cure }: Setting, value: string | undefined): string {
   if (value === undefined) return `does not tell its ${name}, so it was not checked; if it is wrong, ${risk}: ${cure}`;
   return `has ${name} ${value}: ${risk}. To mend it, ${cure}`;
+}
+
+/** The setting of this name, by CONFIG or else by INFO; undefined when the server tells neither. */
+export async function readRedisSetting(
+  server: Redis,
+  name: 'maxmemory-policy' | 'appendonly',
+): Promise<string | undefined> {
+  const setting = settings.find((known) => known.name === name);
+  return setting && readSetting(server, setting);
 }
 
 async function readSetting(server: Redis, { name, section, field }: Setting): Promise<string | undefined> {

@@ -1,7 +1,7 @@
 export * from './control/tables.js';
 export { serverKeepalive, withServerOptions } from './control/connection-options.js';
 export * from './control/layout.js';
-export { migrate } from './control/migrate.js';
+export { migrate, readPendingMigrations } from './control/migrate.js';
 export * from './control/reader-lock.js';
 export { endSilentConnections, type SilenceOptions } from './control/silent-connections.js';
 export * from './control/streams.js';
@@ -9,15 +9,16 @@ export { type Applier, createApplier, type NewSchema, type Outcome } from './app
 export type { SourceDatabases } from './apply/source.js';
 export { configuredSettings } from './configured-settings.js';
 export { describeError, type HaltCode, isTransient, rootError, sqlState } from './errors.js';
-export { quoteName, quoteTable, type ReplicaNames, replicaNames, type TableName } from './names.js';
+export { mirrorColumnNames, quoteName, quoteTable, type ReplicaNames, replicaNames, type TableName } from './names.js';
 export * from './operations/dead-letters.js';
 export * from './operations/history.js';
 export { type Presence, readPresence } from './operations/presence.js';
 export * from './operations/rebuild.js';
 export * from './operations/status.js';
 export * from './operations/streams.js';
-export { keyOfKnowledge } from './schema/knowledge.js';
+export { keyOfKnowledge, knowColumn } from './schema/knowledge.js';
 export type * from './settings.js';
+export { type ColumnMapping, mapColumn, MariaTypeError, PostgresTypeError } from './types/index.js';
 export { checkColumnTypes } from './types/column-check.js';
 export * from './snapshot/record.js';
 export { type SettleOutcome, type Settled, settleSnapshot } from './snapshot/settle.js';

@@ -26,7 +26,7 @@ export function formatSetting(path: Path): string {
 }
 
 /** Environment variable that holds a source's password, or the URL of its MariaDB. */
-export function sourceVariable(source: string, what: 'PASSWORD' | 'MARIADB_URL'): string {
+export function sourceVariable(source: string, what: 'PASSWORD' | 'MARIADB_URL' | 'REST_PASSWORD'): string {
   return `AFTERIMAGE_SOURCE_${source.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}_${what}`;
 }
 

@@ -18,6 +18,7 @@ These come from the environment when they are set there, before the file:
 | \`AFTERIMAGE_REDIS_SENTINEL_PASSWORD\` | \`queue.redis.sentinelPassword\` |
 | \`AFTERIMAGE_SOURCE_<NAME>_PASSWORD\` | \`sources.<name>.password\`; the name in capitals, \`_\` for everything but letters and digits |
 | \`AFTERIMAGE_SOURCE_<NAME>_MARIADB_URL\` | \`sources.<name>.mariadb.url\` |
+| \`AFTERIMAGE_SOURCE_<NAME>_REST_PASSWORD\` | \`sources.<name>.rest.password\` |
 
 In the tables, \`<name>\` is a name of your own, and a setting without a default may be left out unless it says required.
 `;

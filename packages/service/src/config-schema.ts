@@ -106,6 +106,19 @@ const mariadbConfig = z.strictObject({
   tls: tlsConfig.optional().describe('absent = no TLS; `tls: {}` = TLS with the defaults'),
 });
 
+const restConfig = z.strictObject({
+  url: z
+    .string()
+    .refine(isUrlOf(['http:', 'https:']), 'write http://host:8989 or https://host:8989')
+    .refine((text) => !URL.canParse(text) || new URL(text).username === '', 'write user and password as settings')
+    .describe("http://host:8989, MaxScale's REST API; `afterimage doctor` looks at versions and settings there"),
+  user: z.string().min(1).default('admin').describe('a user of the REST API; one that may only read is enough'),
+  password: z
+    .string()
+    .default('')
+    .describe('its password; better AFTERIMAGE_SOURCE_<NAME>_REST_PASSWORD in the environment'),
+});
+
 export const sourceConfig = z.strictObject({
   host: z.string().min(1).describe('host of the CDC listener'),
   port: z.int().min(1).max(65535).default(4001).describe('port of the CDC listener'),
@@ -117,6 +130,7 @@ export const sourceConfig = z.strictObject({
     .describe(
       'the MariaDB server behind MaxScale, which knows what the stream does not tell: keys, exact types, labels; absent = only what is configured is known',
     ),
+  rest: restConfig.optional().describe("MaxScale's REST API, for `afterimage doctor`; absent = it is not asked"),
   timeZone: z
     .string()
     .refine(isTimeZone, 'not a time zone name: write one like UTC or Europe/Berlin')

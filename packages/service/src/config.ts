@@ -40,7 +40,7 @@ export function resolveConfigPath(option: string | undefined, env: Environment =
 /**
  * Reads and validates the configuration. These come from the environment when set there, before the file:
  * AFTERIMAGE_POSTGRES_URL, AFTERIMAGE_REDIS_URL, AFTERIMAGE_REDIS_PASSWORD, AFTERIMAGE_REDIS_SENTINEL_PASSWORD,
- * AFTERIMAGE_SOURCE_<NAME>_PASSWORD, AFTERIMAGE_SOURCE_<NAME>_MARIADB_URL.
+ * AFTERIMAGE_SOURCE_<NAME>_PASSWORD, AFTERIMAGE_SOURCE_<NAME>_MARIADB_URL, AFTERIMAGE_SOURCE_<NAME>_REST_PASSWORD.
  *
  * Throws ConfigError; every problem of the file is in its one message.
  */
@@ -171,10 +171,13 @@ function withSourceEnvironment(name: string, source: Group, env: Environment): G
   const password = env[sourceVariable(name, 'PASSWORD')];
   const url = env[sourceVariable(name, 'MARIADB_URL')] ?? '';
   const mariadb = source['mariadb'] ?? {};
+  const { rest } = source;
+  const restPassword = env[sourceVariable(name, 'REST_PASSWORD')] ?? '';
   return {
     ...source,
     ...(password === undefined ? {} : { password }),
     ...(url === '' || !isGroup(mariadb) ? {} : { mariadb: { ...mariadb, url } }),
+    ...(restPassword === '' || !isGroup(rest) ? {} : { rest: { ...rest, password: restPassword } }),
   };
 }
 

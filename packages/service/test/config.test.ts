@@ -237,6 +237,12 @@ describe('the environment', () => {
   it('can hold the URL of the MariaDB behind a source', () => {
     const env = { AFTERIMAGE_SOURCE_SHOP_MARIADB_URL: 'mariadb://reads:secret@db' };
     expect(parseConfig(minimal, 'a.yaml', env).sources['shop']?.mariadb?.url).toBe('mariadb://reads:secret@db');
+    const withRest = minimal.replace('  shop:\n', '  shop:\n    rest: { url: http://maxscale:8989 }\n');
+    const restEnv = { AFTERIMAGE_SOURCE_SHOP_REST_PASSWORD: 'secret' };
+    expect(parseConfig(withRest, 'a.yaml', restEnv).sources['shop']?.rest).toMatchObject({
+      user: 'admin',
+      password: 'secret',
+    });
     const withTls = minimal.replace('  shop:\n', '  shop:\n    mariadb: { tls: {} }\n');
     expect(parseConfig(withTls, 'a.yaml', env).sources['shop']?.mariadb?.tls?.rejectUnauthorized).toBe(true);
     expect(() => parseConfig(withTls, 'a.yaml', {})).toThrow(

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { drizzle } from 'drizzle-orm/node-postgres';
@@ -34,4 +34,26 @@ export async function migrate(url: string): Promise<void> {
   } finally {
     await client.end();
   }
+}
+
+/**
+ * Names of the migrations that this version has and the database does not; all of them where there is none yet. `ahead`
+ * tells whether the database was migrated by a later version.
+ */
+export async function readPendingMigrations(pool: pg.Pool): Promise<{ pending: string[]; ahead: boolean }> {
+  const journal = JSON.parse(readFileSync(join(findMigrations(), 'meta', '_journal.json'), 'utf8')) as {
+    entries: { tag: string; when: number }[];
+  };
+  const { rows } = await pool.query<{ found: boolean }>(
+    `SELECT to_regclass('afterimage.__drizzle_migrations') IS NOT NULL AS found`,
+  );
+  if (rows[0]?.found !== true) return { pending: journal.entries.map(({ tag }) => tag), ahead: false };
+  const { rows: last } = await pool.query<{ when: string | null }>(
+    'SELECT max(created_at)::text AS when FROM afterimage.__drizzle_migrations',
+  );
+  const applied = Number(last[0]?.when ?? 0);
+  return {
+    pending: journal.entries.filter(({ when }) => when > applied).map(({ tag }) => tag),
+    ahead: journal.entries.every(({ when }) => when < applied),
+  };
 }
