@@ -9,7 +9,8 @@ export { type Applier, createApplier, type NewSchema, type Outcome } from './app
 export type { SourceDatabases } from './apply/source.js';
 export { configuredSettings } from './configured-settings.js';
 export { describeError, type HaltCode, isTransient, rootError, sqlState } from './errors.js';
-export { mirrorColumnNames, quoteName, quoteTable, type ReplicaNames, replicaNames, type TableName } from './names.js';
+export { mirrorColumnNames, quoteLiteral, quoteName, quoteTable, type ReplicaNames, replicaNames, type TableName } from './names.js';
+export { type CurrentOptions, type CurrentReplica, loadCurrent } from './operations/current.js';
 export * from './operations/dead-letters.js';
 export * from './operations/history.js';
 export { type Presence, readPresence } from './operations/presence.js';
@@ -20,3 +21,4 @@ export { keyOfKnowledge, knowColumn } from './schema/knowledge.js';
 export type * from './settings.js';
 export { type ColumnMapping, mapColumn, MariaTypeError, PostgresTypeError } from './types/index.js';
 export { checkColumnTypes } from './types/column-check.js';
+export { fixTextForms, inTransaction } from './transaction.js';

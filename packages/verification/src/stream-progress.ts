@@ -1,0 +1,33 @@
+import { coversAll, parsePosition, type Position, startPosition } from '@afterimage/change-events';
+import type { Pool as SourcePool } from 'mariadb';
+import type { Pool } from 'pg';
+
+/** `event` of a position that stands for all events of its transaction. */
+const lastEvent = '4294967295';
+
+/** All that MariaDB has written to its binlog so far; empty when it writes none. */
+export async function readSourcePosition(source: SourcePool): Promise<Position> {
+  const [row] = await source.query<{ gtids: string | null }[]>('SELECT @@GLOBAL.gtid_binlog_pos AS gtids');
+  const gtids = (row?.gtids ?? '').replaceAll(/\s/g, '');
+  return gtids === '' ? startPosition : parsePosition(gtids.replaceAll(/(?=,|$)/g, `:${lastEvent}`));
+}
+
+export interface StreamProgress {
+  /** Changes whenever the stream applies something. */
+  readonly mark: string;
+  readonly positions: readonly Position[];
+}
+
+export async function readProgress(pool: Pool, streamId: string): Promise<StreamProgress> {
+  const { rows } = await pool.query<{ position: string }>(
+    'SELECT position FROM afterimage.offsets WHERE stream_id = $1 ORDER BY partition',
+    [streamId],
+  );
+  const positions = rows.map(({ position }) => position);
+  return { mark: positions.join('|'), positions: positions.map((text) => parsePosition(text)) };
+}
+
+/** Whether everything that MariaDB had written then has been applied. A stream of a quiet table never says so. */
+export function hasCovered({ positions }: StreamProgress, source: Position): boolean {
+  return source.size > 0 && positions.length > 0 && positions.every((position) => coversAll(position, source));
+}
