@@ -15,6 +15,7 @@ export * from './operations/dead-letters.js';
 export * from './operations/history.js';
 export { type Presence, readPresence } from './operations/presence.js';
 export * from './operations/rebuild.js';
+export * from './operations/repair.js';
 export * from './operations/status.js';
 export * from './operations/streams.js';
 export { keyOfKnowledge, knowColumn } from './schema/knowledge.js';
