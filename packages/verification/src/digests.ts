@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mirrorRowForm, sourceRowForm } from '@afterimage/mariadb';
 import { fixTextForms, inTransaction } from '@afterimage/replica';
 import type { Pool } from 'pg';
@@ -117,4 +118,13 @@ export function findDifferingBuckets({ source, mirror }: DigestPair): { bucket: 
     const isEqual = rows === 0 || (one?.rows === other?.rows && one?.sum === other?.sum);
     return isEqual ? [] : [{ bucket, rows }];
   });
+}
+
+/** What PostgreSQL's md5 of the row's form is: see `mirrorRowForm`. */
+export function hashForms({ columns }: Pick<ComparedTable, 'columns'>, forms: readonly (string | null)[]): string {
+  const parts = forms.map((form, i) => {
+    if (form === null) return '~';
+    return columns[i]?.value.isOpen === true ? `${Buffer.byteLength(form)}:${form}` : form;
+  });
+  return createHash('md5').update(parts.join('|')).digest('hex');
 }

@@ -30,8 +30,8 @@ export interface VerifyOptions {
   readonly signal?: AbortSignal;
   /** Called after each part with the rows compared so far. */
   readonly onProgress?: (rows: number) => void;
-  /** Called with differences that are sure, as they are found. */
-  readonly onDifferent?: (found: Differences) => void;
+  /** Called with differences that are sure, as they are found; the comparison waits for it. */
+  readonly onDifferent?: (found: Differences) => Promise<void>;
 }
 
 /** Sure differences: rows by key, or copies of rows of a table without one. */
@@ -176,7 +176,7 @@ class Comparison {
       this.#tally.unsettled += settled.unsettled.size;
       const looks = [...settled.different.values()];
       for (const look of looks) this.#tally.addRow(look);
-      if (looks.length > 0) this.#options.onDifferent?.({ kind: 'rows', table: this.#table, looks });
+      if (looks.length > 0) await this.#options.onDifferent?.({ kind: 'rows', table: this.#table, looks });
     }
   }
 
@@ -194,7 +194,7 @@ class Comparison {
     this.#tally.unsettled += settled.unsettled.size;
     const looks = [...settled.different.values()];
     for (const look of looks) this.#tally.addCopies(look);
-    if (looks.length > 0) this.#options.onDifferent?.({ kind: 'copies', table: this.#table, looks });
+    if (looks.length > 0) await this.#options.onDifferent?.({ kind: 'copies', table: this.#table, looks });
   }
 
   #isFull(): boolean {

@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
 import { sourceRowForm } from '@afterimage/mariadb';
 import type { Chunk } from './chunks.js';
 import type { ComparedTable, Sides } from './compared-table.js';
-import { mirrorForm, queryMirror, valuesOf } from './digests.js';
+import { hashForms, mirrorForm, queryMirror, valuesOf } from './digests.js';
 import { toMirrorForms } from './keyed-rows.js';
 
 /** Equal rows of a table without a key: how many of them either side has. */
@@ -79,15 +78,6 @@ async function rehash(
       values: values[i] ?? [],
     };
   });
-}
-
-/** What PostgreSQL's md5 of the row's form is: see `mirrorRowForm`. */
-function hashForms({ columns }: ComparedTable, forms: readonly (string | null)[]): string {
-  const parts = forms.map((form, i) => {
-    if (form === null) return '~';
-    return columns[i]?.value.isOpen === true ? `${Buffer.byteLength(form)}:${form}` : form;
-  });
-  return createHash('md5').update(parts.join('|')).digest('hex');
 }
 
 export function isSameCount(one: CopiesLook, other: CopiesLook): boolean {

@@ -126,7 +126,7 @@ async function collectCopies(
   const own = version.columns.map(({ mirror: name }) => `m.${quoteName(name)}`).join(', ');
   const given = columns.map((_, i) => `c${i}`);
   const fields = ['hash', 'found', 'wanted', ...given];
-  const arrays = fields.map((field, i) => `$${i + 1}::${i === 0 || i > 2 ? 'text' : 'int'}[]`).join(', ');
+  const arrays = fields.map((_, i) => `$${i + 1}::${i === 0 || i > 2 ? 'text' : 'int'}[]`).join(', ');
   const values = columns.map((name, i) => {
     const type = version.columns.find((column) => column.mirror === name)?.postgresType ?? 'text';
     return `u.c${i}::${type}`;
