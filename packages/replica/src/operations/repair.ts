@@ -4,7 +4,7 @@ import { mirrorStatement } from '../apply/statement.js';
 import type { StreamRecord } from '../control/streams.js';
 import { createOrReplace } from '../history/replaceable.js';
 import { historyRowColumns } from '../history/segment.js';
-import { asOfFunctions } from '../history/view.js';
+import { asOfFunctions, asOfQuery } from '../history/view.js';
 import { quoteName, quoteTable } from '../names.js';
 import type { TableSettingsProvider } from '../settings.js';
 import { fixTextForms, inTransaction } from '../transaction.js';
@@ -109,8 +109,8 @@ async function collectRows(
   const own = version.columns.map(({ mirror }) => `m.${quoteName(mirror)}`);
   await client.query(
     `INSERT INTO repairs
-     SELECT 'repair_before', 0, u.place::text, ${own.join(', ')} FROM ${found} AND m.ctid IS NOT NULL
-     UNION ALL SELECT 'repair_after', 1, u.place::text, ${wantedValues(current, columns).join(', ')} FROM ${found} AND u.present`,
+     SELECT 'repair_before'::afterimage.operation, 0, u.place::text, ${own.join(', ')} FROM ${found} AND m.ctid IS NOT NULL
+     UNION ALL SELECT 'repair_after'::afterimage.operation, 1, u.place::text, ${wantedValues(current, columns).join(', ')} FROM ${found} AND u.present`,
     parameters,
   );
 }
@@ -138,10 +138,10 @@ async function collectCopies(
           counted AS (SELECT u.*, (SELECT count(*) FROM there WHERE repaired_hash = u.hash) AS copies FROM u),
           good AS (SELECT * FROM counted WHERE copies = found)
      INSERT INTO repairs
-     SELECT 'repair_before', 0, 'gone ' || repaired_hash || ' ' || repaired_place, ${own}
+     SELECT 'repair_before'::afterimage.operation, 0, 'gone ' || repaired_hash || ' ' || repaired_place, ${own}
      FROM there AS m JOIN good ON good.hash = m.repaired_hash AND m.repaired_place <= good.found - good.wanted
      UNION ALL
-     SELECT 'repair_after', 1, 'new ' || u.hash || ' ' || n, ${values.join(', ')} FROM good AS u, generate_series(1, u.wanted - u.found) AS n`,
+     SELECT 'repair_after'::afterimage.operation, 1, 'new ' || u.hash || ' ' || n, ${values.join(', ')} FROM good AS u, generate_series(1, u.wanted - u.found) AS n`,
     [
       rows.map(({ hash }) => hash),
       rows.map(({ found }) => found),
@@ -151,9 +151,31 @@ async function collectCopies(
   );
 }
 
-/** History, then the mirror. */
-async function write(client: ClientBase, current: CurrentReplica, { stream, after }: RepairOptions): Promise<void> {
+async function write(client: ClientBase, current: CurrentReplica, options: RepairOptions): Promise<void> {
   const { names, version, target } = current;
+  const values = version.columns.map((_, i) => `v${i}`).join(', ');
+  await client.query(
+    mirrorStatement(
+      { ...current, columns: target.columns },
+      `SELECT event_type, stream_ordinal, ${values} FROM repairs`,
+    ),
+  );
+  if (options.repairs.kind === 'rows') await recordRows(client, current, options, 'repairs');
+  else await recordRows(client, current, options, `(${copiesOfHistory(current)})`);
+  // Those of a schema version that is older than repairs do not know them.
+  for (const asOf of asOfFunctions({ names, columns: version.columns, key: version.key })) {
+    await createOrReplace(client, asOf);
+  }
+}
+
+/** `repairs`: rows of event_type, stream_ordinal (0 before, 1 after), v0, v1, … */
+async function recordRows(
+  client: ClientBase,
+  current: CurrentReplica,
+  { stream, after }: RepairOptions,
+  repairs: string,
+): Promise<void> {
+  const { version } = current;
   const values = version.columns.map((_, i) => `v${i}`).join(', ');
   const own = [...historyRowColumns.map(([name]) => name), ...version.columns.map(({ history }) => history)];
   const { ordinal, join } = orderAfterEvents(current, stream.partitions);
@@ -161,19 +183,28 @@ async function write(client: ClientBase, current: CurrentReplica, { stream, afte
   const number = `(extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 2 + r.stream_ordinal`;
   await client.query(
     `INSERT INTO ${version.segment} (${own.map((name) => quoteName(name)).join(', ')})
-     SELECT ${ordinal}, $2::bigint, $3::bigint, $4::bigint, ${number}, now(), r.event_type, ${values} FROM repairs AS r ${join}`,
+     SELECT ${ordinal}, $2::bigint, $3::bigint, $4::bigint, ${number}, now(), r.event_type, ${values} FROM ${repairs} AS r ${join}`,
     [stream.id, after?.domain ?? 0n, after?.serverId ?? 0n, after?.sequence ?? 0n],
   );
-  await client.query(
-    mirrorStatement(
-      { ...current, columns: target.columns },
-      `SELECT event_type, stream_ordinal, ${values} FROM repairs`,
-    ),
+}
+
+/**
+ * What history lacks of the rows that were rewritten, and has too many of, once the mirror is right: without a key it is a
+ * sum, and a row that was put into the mirror by hand is in none of it.
+ */
+function copiesOfHistory({ names, version }: CurrentReplica): string {
+  const { columns, key } = version;
+  const texts = columns.map(({ mirror }, i) => `${quoteName(mirror)}::text AS v${i}`).join(', ');
+  const row = (refs: readonly string[]): string => `md5(ROW(${refs.join(', ')})::text)`;
+  const own = row(columns.map(({ mirror }) => quoteName(mirror)));
+  const rewritten = `IN (SELECT ${row(columns.map((_, i) => `v${i}`))} FROM repairs)`;
+  const mirror = `SELECT ${texts} FROM ${quoteTable(names.mirror)} WHERE ${own} ${rewritten}`;
+  const history = `SELECT ${texts} FROM (${asOfQuery({ names, columns, key }, () => 'true')}) AS h WHERE ${own} ${rewritten}`;
+  const values = columns.map(({ postgresType }, i) => `v${i}::${postgresType} AS v${i}`).join(', ');
+  return (
+    `SELECT 'repair_before'::afterimage.operation AS event_type, 0 AS stream_ordinal, ${values} FROM (${history} EXCEPT ALL ${mirror}) AS x ` +
+    `UNION ALL SELECT 'repair_after'::afterimage.operation, 1, ${values} FROM (${mirror} EXCEPT ALL ${history}) AS y`
   );
-  // Those of a schema version that is older than repairs do not know them.
-  for (const asOf of asOfFunctions({ names, columns: version.columns, key: version.key })) {
-    await createOrReplace(client, asOf);
-  }
 }
 
 /**
