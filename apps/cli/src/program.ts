@@ -11,6 +11,7 @@ import { createRebuildCommand } from './commands/rebuild.js';
 import { createAsOfCommand, createHistoryCommand } from './commands/rows.js';
 import { createStatusCommand } from './commands/status.js';
 import { createSchemaVersionsCommand, createStreamsCommand } from './commands/streams.js';
+import { createRepairCommand, createVerifyCommand } from './commands/verify.js';
 import { describeStack, explainFailure } from './failures.js';
 
 const introduction =
@@ -50,6 +51,8 @@ function createProgram(): Command {
     createHistoryCommand(),
     createAsOfCommand(),
     createRebuildCommand(),
+    createVerifyCommand(),
+    createRepairCommand(),
     createDeadLetterCommand(),
   ];
   for (const command of commands) program.addCommand(command);
