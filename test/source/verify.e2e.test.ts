@@ -9,6 +9,7 @@ import { configuredSettings, listStreamRecords, rebuild, type StreamRecord } fro
 import { loadConfig } from '@afterimage/service';
 import { repairTable, type Sides, type TableVerification, verifyTable } from '@afterimage/verification';
 import { type Connection, createConnection, type Pool } from 'mariadb';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { runCli } from '../../apps/cli/test/run-cli.js';
 import { Dice } from '../faults/dice.js';
@@ -75,6 +76,7 @@ describe.skipIf(await mariadbMissing('private'))('while a source changes', () =>
     maxscale = await startFakeMaxScale();
     feed = await startBinlogFeed({ maxscale, mariadbUrl: mariadb.url, blockBytes: 2 ** 20 });
     connection = await createConnection(parseMariadbUrl(mariadb.url));
+    connection.on('error', () => undefined);
     await connection.query('CREATE DATABASE shop');
     await connection.query('USE shop');
     for (const table of tables) await connection.query(createTable(table));
@@ -101,8 +103,7 @@ describe.skipIf(await mariadbMissing('private'))('while a source changes', () =>
   afterAll(async () => {
     await Promise.all(processes.map((process) => process.stop()));
     await feed.stop();
-    await connection.end();
-    await source.end();
+    await Promise.all([connection, source].map((open) => open.end().catch(() => undefined)));
     await Promise.all([maxscale.close(), mariadb.stop(), database.drop()]);
     await rm(folder, { recursive: true });
   });
@@ -166,12 +167,12 @@ describe.skipIf(await mariadbMissing('private'))('while a source changes', () =>
   it('the command line tells what differs, repairs it, and keeps a record of each run', async () => {
     expect((await runCli(['verify', '--config', configPath])).code).toBe(0);
     await database.pool.query(`INSERT INTO shop.two_keys (id, part) VALUES (500, 1)`);
-    const found = await runCli(['verify', 'shop.two_keys', '--config', configPath]);
+    const found = await runCli(['verify', 'shop.two_keys', '--quiet', '1', '--config', configPath]);
     expect(found).toMatchObject({ code: 3, stderr: '' });
     expect(found.stdout).toContain('row 500, 1 is only in the mirror');
-    const planned = await runCli(['repair', 'shop.two_keys', '--dry-run', '--config', configPath]);
+    const planned = await runCli(['repair', 'shop.two_keys', '--dry-run', '--quiet', '1', '--config', configPath]);
     expect(planned).toMatchObject({ code: 3, stderr: '' });
-    const repaired = await runCli(['repair', '--json', '--config', configPath]);
+    const repaired = await runCli(['repair', '--json', '--quiet', '1', '--config', configPath]);
     expect(repaired).toMatchObject({ code: 0, stderr: '' });
     const { tables: results } = JSON.parse(repaired.stdout) as { tables: { repaired: number }[] };
     expect(results.map((result) => result.repaired)).toEqual([0, 0, 1]);
@@ -211,17 +212,31 @@ describe.skipIf(await mariadbMissing('private'))('while a source changes', () =>
     });
   });
 
-  it('a server that goes away is an error of the table', async () => {
-    const [, stream] = streams;
+  it('a server that goes away in the middle is an error of the table, with its words', async () => {
+    const stream = streams.find(({ table }) => table === 'two_keys');
     if (stream === undefined) throw new Error('no stream');
-    const gone = openSourceDatabase({ url: 'mariadb://nobody:x@127.0.0.1:1/', connections: 1 });
-    const result = await verifyTable({ sides: { ...sides, source: gone }, stream });
-    await gone.end();
-    expect(result).toMatchObject({
-      outcome: 'failed',
-      message: expect.stringMatching(/ECONNREFUSED|connect/i) as string,
+    const lost = new pg.Pool({ connectionString: database.url });
+    lost.on('error', () => undefined);
+    const cut = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'to be cut'`;
+    lost.options.application_name = 'to be cut';
+    let cutting: Promise<unknown> | undefined;
+    const result = await verifyTable({
+      sides: { ...sides, postgres: lost },
+      stream,
+      chunkRows: 5,
+      onProgress: () => {
+        cutting ??= Promise.all([database.pool.query(cut), lost.end()]);
+      },
     });
-  }, 30_000);
+    await cutting;
+    expect(result.outcome).toBe('failed');
+    expect(result.message).toMatch(/pool after calling end|terminat/);
+    const crashed = verifyTable({ sides, stream, chunkRows: 5, onProgress: () => void mariadb.crash() });
+    expect(await crashed).toMatchObject({
+      outcome: 'failed',
+      message: expect.stringMatching(/^MariaDB: /) as string,
+    });
+  }, 60_000);
 });
 
 function describeConfig(maxscale: FakeMaxScale, database: TestDatabase, mariadb: LocalMariadb): object {

@@ -1,6 +1,5 @@
 import { quoteLiteral } from '@afterimage/replica';
-import type { Pool as SourcePool } from 'mariadb';
-import type { ComparedColumn, ComparedTable } from './compared-table.js';
+import type { ComparedColumn, ComparedTable, SourceQueries } from './compared-table.js';
 import { sourceLiteral } from './source-literal.js';
 
 /** Rows of a table by their key: after one, up to and with another; null = no bound. Conditions for either server. */
@@ -18,7 +17,7 @@ const wholeTable: Chunk = { inSource: 'TRUE', inMirror: 'TRUE', isWhole: true };
  * Other tables are one part.
  */
 export async function* divideTable(
-  source: SourcePool,
+  source: SourceQueries,
   table: ComparedTable,
   rows: number,
 ): AsyncGenerator<Chunk, void, undefined> {
@@ -56,7 +55,7 @@ interface BoundSearch {
 
 /** The key of the last row of the next part, or null when no full part is left. */
 async function findBound(
-  source: SourcePool,
+  source: SourceQueries,
   { table, columns, after, rows }: BoundSearch,
 ): Promise<readonly string[] | null> {
   const names = columns.map(({ inSource }) => inSource).join(', ');

@@ -1,13 +1,17 @@
 import { type ColumnKnowledge, readTableKnowledge, type SourceValue, sourceValue } from '@afterimage/mariadb';
 import { type CurrentReplica, inTransaction, loadCurrent, quoteName, quoteTable } from '@afterimage/replica';
 import type { StreamRecord, TableSettingsProvider } from '@afterimage/replica';
-import type { Pool as SourcePool } from 'mariadb';
 import type { Pool } from 'pg';
+
+/** What is asked of MariaDB. */
+export interface SourceQueries {
+  query<Rows>(sql: string | { readonly sql: string; readonly rowsAsArray: true }, values?: unknown): Promise<Rows>;
+}
 
 /** Where both sides of a comparison are. */
 export interface Sides {
-  /** Sessions of `openSourceDatabase`. */
-  readonly source: SourcePool;
+  /** A pool of `openSourceDatabase`. */
+  readonly source: SourceQueries;
   readonly postgres: Pool;
   readonly settingsOf: TableSettingsProvider;
 }

@@ -13,6 +13,7 @@ import {
   type RowLook,
 } from './keyed-rows.js';
 import type { TableVerification } from './result.js';
+import { nameErrors } from './source-errors.js';
 import { settle, settleDefaults, type SettleOptions, type Subject } from './settle.js';
 import { Tally } from './tally.js';
 import { type CopiesLook, countCopies, isSameCount } from './whole-rows.js';
@@ -47,7 +48,8 @@ export type Differences =
  * What goes wrong is in the result (`failed`); an abort rejects. Nothing is written.
  */
 export async function verifyTable(options: VerifyOptions): Promise<TableVerification> {
-  const { stream, sides, signal } = options;
+  const { stream, signal } = options;
+  const sides = { ...options.sides, source: nameErrors(options.sides.source) };
   const startedAt = new Date();
   const about = {
     source: stream.source,
@@ -58,7 +60,7 @@ export async function verifyTable(options: VerifyOptions): Promise<TableVerifica
   };
   try {
     const table = await loadComparedTable(sides, stream);
-    const run = new Comparison(options, table);
+    const run = new Comparison({ ...options, sides }, table);
     await run.compare();
     return { ...about, ...run.result(), finishedAt: new Date() };
   } catch (error) {

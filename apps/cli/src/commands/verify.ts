@@ -23,6 +23,7 @@ interface VerifyCommandOptions extends CommonOptions {
   readonly port?: number;
   readonly chunk: number;
   readonly settle: number;
+  readonly quiet: number;
 }
 
 const codes = ', 3 rows or columns differ';
@@ -38,6 +39,12 @@ export function createVerifyCommand(): Command {
     .option('--load <percent>', 'part of the time that the servers are kept busy (100; with --watch 10)', parsePercent)
     .option('--chunk <rows>', 'rows that are read at a time', parseCount, 50_000)
     .option('--settle <seconds>', 'how long to look at rows that keep changing', parseCount, 60)
+    .option(
+      '--quiet <seconds>',
+      'how long a stream must apply nothing for a difference in a quiet table to be sure',
+      parseCount,
+      5,
+    )
     .option('-w, --watch', 'go on until Ctrl-C, one pass after the other')
     .option('--pause <seconds>', 'between two passes of --watch', parseCount, 60)
     .option('--port <port>', 'serve /healthz, /readyz and /metrics with --watch; 0 = any free port', parsePort)
@@ -59,6 +66,7 @@ interface RepairCommandOptions extends CommonOptions {
   readonly dryRun?: boolean;
   readonly chunk: number;
   readonly settle: number;
+  readonly quiet: number;
 }
 
 /** `afterimage repair [table…]` */
@@ -72,6 +80,12 @@ export function createRepairCommand(): Command {
     .option('--dry-run', 'only compare')
     .option('--chunk <rows>', 'rows that are read at a time', parseCount, 50_000)
     .option('--settle <seconds>', 'how long to look at rows that keep changing', parseCount, 60)
+    .option(
+      '--quiet <seconds>',
+      'how long a stream must apply nothing for a difference in a quiet table to be sure',
+      parseCount,
+      5,
+    )
     .option('--json', 'JSON for scripts');
   const example = 'afterimage repair shop.orders --dry-run\nafterimage repair shop.orders';
   return withCommonOptions(command, { example, codes: ', 3 rows or columns differ still' }).action(
@@ -87,7 +101,10 @@ interface Run<Options> {
   readonly options: Options;
 }
 
-const settleOf = ({ settle }: { readonly settle: number }) => ({ timeoutMs: settle * 1000 });
+const settleOf = ({ settle, quiet }: { readonly settle: number; readonly quiet: number }) => ({
+  timeoutMs: Math.max(settle, quiet) * 1000,
+  quietMs: quiet * 1000,
+});
 
 async function runOnce(pool: Pool, config: Config, { tables, options }: Run<VerifyCommandOptions>): Promise<void> {
   const streams = await chooseStreams(pool, config, tables);
