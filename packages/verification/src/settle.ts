@@ -9,6 +9,8 @@ export interface SettleOptions {
   /** How long to look at rows that keep changing. */
   readonly timeoutMs: number;
   readonly pollMs: number;
+  /** Whether the stream runs. While it does not, it only seems quiet: no difference is sure that its position does not prove. */
+  readonly isRunning: () => Promise<boolean>;
   readonly signal: AbortSignal;
 }
 
@@ -55,6 +57,7 @@ export async function settle<Look>(
     const now = Date.now();
     // Before the look: what the stream has covered here, the mirror shows.
     const progress = await readProgress(sides.postgres, table.stream.id);
+    const isRunning = await options.isRunning();
     const looks = await subject.look([...watched.keys()]);
     // After the look: MariaDB's rows are not newer than this.
     const position = await readSourcePosition(sides.source);
@@ -64,8 +67,8 @@ export async function settle<Look>(
       if (look === undefined || subject.isEqual(look)) continue;
       if (before === null || !subject.isSame(before.look, look)) {
         next.set(id, { look, position, progress, since: now });
-      } else if (isSure(before, progress, { now, quietMs: options.quietMs })) different.set(id, look);
-      else next.set(id, renew(before, progress, now));
+      } else if (isSure(before, progress, { now, quietMs: options.quietMs, isRunning })) different.set(id, look);
+      else next.set(id, isRunning ? renew(before, progress, now) : { ...before, since: now });
     }
     watched = next;
     if (watched.size === 0 || Date.now() - started > options.timeoutMs) break;
@@ -78,10 +81,10 @@ export async function settle<Look>(
 function isSure<Look>(
   before: Watched<Look>,
   progress: StreamProgress,
-  { now, quietMs }: { now: number; quietMs: number },
+  { now, quietMs, isRunning }: { now: number; quietMs: number; isRunning: boolean },
 ): boolean {
   if (hasCovered(progress, before.position)) return true;
-  return progress.mark === before.progress.mark && now - before.since >= quietMs;
+  return isRunning && progress.mark === before.progress.mark && now - before.since >= quietMs;
 }
 
 /** The stream goes on: what is quiet begins now. */

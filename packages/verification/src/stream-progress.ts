@@ -1,4 +1,5 @@
 import { coversAll, parsePosition, type Position, startPosition } from '@afterimage/change-events';
+import { readPresence, type StreamRecord } from '@afterimage/replica';
 import type { Pool } from 'pg';
 import type { SourceQueries } from './compared-table.js';
 
@@ -30,4 +31,14 @@ export async function readProgress(pool: Pool, streamId: string): Promise<Stream
 /** Whether everything that MariaDB had written then has been applied. A stream of a quiet table never says so. */
 export function hasCovered({ positions }: StreamProgress, source: Position): boolean {
   return source.size > 0 && positions.length > 0 && positions.every((position) => coversAll(position, source));
+}
+
+/** Whether what MariaDB writes arrives: a reader reads the stream, there is a writer, and nothing has halted it. */
+export async function isStreamRunning(pool: Pool, { id, source }: StreamRecord): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    `SELECT FROM afterimage.streams WHERE id = $1 AND state <> 'halted' AND reader_state IN ('streaming', 'waiting')`,
+    [id],
+  );
+  const { readSources, hasWriters } = await readPresence(pool, [source]);
+  return rowCount === 1 && hasWriters && readSources.has(source);
 }

@@ -15,6 +15,7 @@ import {
 import type { TableVerification } from './result.js';
 import { nameErrors } from './source-errors.js';
 import { settle, settleDefaults, type SettleOptions, type Subject } from './settle.js';
+import { isStreamRunning } from './stream-progress.js';
 import { Tally } from './tally.js';
 import { type CopiesLook, countCopies, isSameCount } from './whole-rows.js';
 
@@ -28,6 +29,8 @@ export interface VerifyOptions {
   readonly settle?: Partial<Pick<SettleOptions, 'quietMs' | 'timeoutMs' | 'pollMs'>>;
   /** Differences after which the comparison ends. Default 10,000. */
   readonly mostDifferences?: number;
+  /** Default: whether PostgreSQL sees a reader and a writer, and the stream is not halted. */
+  readonly isRunning?: () => Promise<boolean>;
   readonly signal?: AbortSignal;
   /** Called after each part with the rows compared so far. */
   readonly onProgress?: (rows: number) => void;
@@ -81,12 +84,16 @@ const rowsPerBucket = 16;
 const mostRowsRead = 50_000;
 const mostCandidates = 5000;
 
+const notRunning =
+  'the stream does not run, so what differs may be on its way: start reader and writers (see afterimage status), then compare again';
+
 class Comparison {
   readonly #options: VerifyOptions;
   readonly #table: ComparedTable;
   readonly #tally: Tally;
   readonly #settle: SettleOptions;
   #rows = 0;
+  #message: string | null = null;
   #truncated = false;
   #candidates: RowKey[] = [];
 
@@ -94,7 +101,9 @@ class Comparison {
     this.#options = options;
     this.#table = table;
     this.#tally = new Tally(table);
-    this.#settle = { ...settleDefaults, ...options.settle, signal: options.signal ?? new AbortController().signal };
+    const { sides, stream, settle: given, signal = new AbortController().signal } = options;
+    const { isRunning = () => isStreamRunning(sides.postgres, stream) } = options;
+    this.#settle = { ...settleDefaults, ...given, isRunning, signal };
   }
 
   async compare(): Promise<void> {
@@ -109,6 +118,7 @@ class Comparison {
       if (pause > 0) await delay(pause, undefined, { signal: this.#settle.signal });
     }
     await this.#settleCandidates();
+    if (this.#tally.unsettled > 0 && !(await this.#settle.isRunning())) this.#message = notRunning;
   }
 
   result(): Omit<TableVerification, 'source' | 'database' | 'table' | 'streamId' | 'startedAt' | 'finishedAt'> {
@@ -117,7 +127,7 @@ class Comparison {
     const isDifferent = differences > 0 || findings.length > 0;
     return {
       outcome: isDifferent ? 'different' : unsettled > 0 ? 'unsettled' : 'equal',
-      message: null,
+      message: this.#message,
       rows: this.#rows,
       ...{ missing, extra, different, unsettled, truncated: this.#truncated, columns, findings, samples },
     };

@@ -5,6 +5,7 @@ import { mariadbMissing } from '../../../test/harness/mariadb.js';
 import { repairTable, type Sides, type TableRepair, type TableVerification, verifyTable } from '../src/index.js';
 import { createReplica, type Replica, type ReplicaOptions, type Source, startSource } from './rig.js';
 
+const isRunning = async (): Promise<boolean> => true;
 const settle = { quietMs: 20, pollMs: 5, timeoutMs: 5000 };
 
 describe.skipIf(await mariadbMissing('private'))('a comparison of a mirror with MariaDB', () => {
@@ -29,9 +30,9 @@ describe.skipIf(await mariadbMissing('private'))('a comparison of a mirror with 
     return replica;
   }
   const verifyAndRepair = (sides: Sides, stream: StreamRecord): Promise<TableRepair> =>
-    repairTable({ sides, stream, chunkRows: 100, settle });
+    repairTable({ sides, stream, chunkRows: 100, settle, isRunning });
   const verify = ({ sides, stream }: Replica, chunkRows = 100): Promise<TableVerification> =>
-    verifyTable({ sides, stream, chunkRows, settle });
+    verifyTable({ sides, stream, chunkRows, settle, isRunning });
 
   /** Rewrites what differs, then nothing differs, and history gives the mirror. */
   async function expectRepair(subject: Replica, repaired: number): Promise<void> {
@@ -226,5 +227,61 @@ describe.skipIf(await mariadbMissing('private'))('a comparison of a mirror with 
     await subject.database.pool.query('INSERT INTO shop.small VALUES (9, 9)');
     expect(await verify(subject)).toMatchObject({ extra: 1 });
     await expectRepair(subject, 1);
+  });
+
+  it('calls nothing different that may be on its way while the stream stands, until its position proves it', async () => {
+    const subject = await create({
+      table: 'late',
+      definition: 'id int PRIMARY KEY, v int',
+      key: ['id'],
+      fill: ['INSERT INTO shop.late VALUES (1, 2)'],
+    });
+    const { sides, stream, database } = subject;
+    await source.connection.query('UPDATE shop.late SET v = 3');
+    const standing = { sides, stream, settle: { ...settle, timeoutMs: 100 } };
+    expect(await verifyTable(standing)).toMatchObject({
+      outcome: 'unsettled',
+      unsettled: 1,
+      different: 0,
+      message: expect.stringContaining('start reader and writers') as string,
+    });
+    expect(await repairTable(standing)).toMatchObject({ repaired: 0 });
+    // The stream has applied all, and the row differs still.
+    const [row] = await source.pool.query<{ gtid: string }[]>('SELECT @@GLOBAL.gtid_binlog_pos AS gtid');
+    await database.pool.query(`UPDATE afterimage.offsets SET position = $1`, [`${row?.gtid}:4294967295`]);
+    expect(await verifyTable(standing)).toMatchObject({ outcome: 'different', different: 1 });
+  });
+
+  it('puts a repair behind the events before it and before those after it', async () => {
+    const subject = await create({
+      table: 'raced',
+      definition: 'id int PRIMARY KEY, v int',
+      key: ['id'],
+      fill: ['INSERT INTO shop.raced VALUES (1, 1), (2, 2)'],
+    });
+    const { sides, stream, database, events } = subject;
+    await database.pool.query('UPDATE shop.raced SET v = -v');
+    const postgres = database.pool;
+    expect(await repairTable({ sides, stream, settle, isRunning })).toMatchObject({ repaired: 2 });
+    events.transaction(['update_before', '1', '1'], ['update_after', '1', '5']);
+    await subject.apply();
+    await source.connection.query('UPDATE shop.raced SET v = 5 WHERE id = 1');
+    expect((await postgres.query('SELECT * FROM shop.raced ORDER BY id')).rows).toEqual([
+      { id: 1, v: 5 },
+      { id: 2, v: 2 },
+    ]);
+    expect(await rebuild(postgres, { stream, settingsOf: sides.settingsOf, apply: false })).toMatchObject({
+      equal: true,
+    });
+    const { rows } = await postgres.query(
+      `SELECT event_type, v FROM shop_history.raced WHERE id = 1 ORDER BY stream_ordinal, event_number`,
+    );
+    expect(rows).toEqual([
+      { event_type: 'insert', v: 1 },
+      { event_type: 'repair_before', v: -1 },
+      { event_type: 'repair_after', v: 1 },
+      { event_type: 'update_before', v: 1 },
+      { event_type: 'update_after', v: 5 },
+    ]);
   });
 });
