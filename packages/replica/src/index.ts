@@ -9,7 +9,15 @@ export { type Applier, createApplier, type NewSchema, type Outcome } from './app
 export type { SourceDatabases } from './apply/source.js';
 export { configuredSettings } from './configured-settings.js';
 export { describeError, type HaltCode, isTransient, rootError, sqlState } from './errors.js';
-export { mirrorColumnNames, quoteLiteral, quoteName, quoteTable, type ReplicaNames, replicaNames, type TableName } from './names.js';
+export {
+  mirrorColumnNames,
+  quoteLiteral,
+  quoteName,
+  quoteTable,
+  type ReplicaNames,
+  replicaNames,
+  type TableName,
+} from './names.js';
 export { type CurrentOptions, type CurrentReplica, loadCurrent } from './operations/current.js';
 export * from './operations/dead-letters.js';
 export * from './operations/history.js';

@@ -1,6 +1,13 @@
 import { type ColumnKnowledge, readTableKnowledge, type SourceValue, sourceValue } from '@afterimage/mariadb';
-import { type CurrentReplica, inTransaction, loadCurrent, quoteName, quoteTable } from '@afterimage/replica';
-import type { StreamRecord, TableSettingsProvider } from '@afterimage/replica';
+import {
+  type CurrentReplica,
+  inTransaction,
+  loadCurrent,
+  quoteName,
+  quoteTable,
+  type StreamRecord,
+  type TableSettingsProvider,
+} from '@afterimage/replica';
 import type { Pool } from 'pg';
 
 /** What is asked of MariaDB. */
@@ -48,7 +55,7 @@ export interface ComparedTable {
 }
 
 /** A table cannot be compared; the message says why and what to do. */
-export class NotComparable extends Error {
+class NotComparable extends Error {
   override readonly name = 'NotComparable';
 }
 

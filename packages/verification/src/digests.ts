@@ -110,13 +110,16 @@ function toDigests(rows: readonly DigestRow[]): Digests {
   );
 }
 
+function isEqual(one: Digest | undefined, other: Digest | undefined): boolean {
+  return one?.rows === other?.rows && one?.sum === other?.sum;
+}
+
 /** Buckets whose digests differ, with how many rows they have on the side that has more. */
 export function findDifferingBuckets({ source, mirror }: DigestPair): { bucket: number; rows: number }[] {
   return [...new Set([...source.keys(), ...mirror.keys()])].flatMap((bucket) => {
     const [one, other] = [source.get(bucket), mirror.get(bucket)];
     const rows = Math.max(one?.rows ?? 0, other?.rows ?? 0);
-    const isEqual = rows === 0 || (one?.rows === other?.rows && one?.sum === other?.sum);
-    return isEqual ? [] : [{ bucket, rows }];
+    return rows === 0 || isEqual(one, other) ? [] : [{ bucket, rows }];
   });
 }
 

@@ -69,7 +69,7 @@ export function lookSize({ columns }: ComparedTable): number {
 }
 
 /** Reads rows by key from MariaDB, in one query. */
-export async function readSourceRows(
+async function readSourceRows(
   sides: Sides,
   table: ComparedTable,
   keys: readonly RowKey[],
@@ -101,7 +101,7 @@ function literals(key: readonly ComparedColumn[], row: RowKey): string[] {
 }
 
 /** Reads rows by key from the mirror, in its forms. */
-export async function readMirrorRows(
+async function readMirrorRows(
   sides: Sides,
   table: ComparedTable,
   keys: readonly RowKey[],
@@ -118,7 +118,7 @@ export async function readMirrorRows(
 }
 
 /** The mirror's rows of keys whose texts are the parameters from `first` on, an array for each key column. */
-export function joinKeys(table: ComparedTable, first: number): string {
+function joinKeys(table: ComparedTable, first: number): string {
   const key = table.key ?? [];
   const arrays = key.map((_, i) => `$${first + i}::text[]`).join(', ');
   const names = key.map((_, i) => `k${i}`).join(', ');
@@ -126,7 +126,7 @@ export function joinKeys(table: ComparedTable, first: number): string {
   return `unnest(${arrays}) AS u(${names}) JOIN ${table.mirrorTable} AS m ON ${same}`;
 }
 
-export function keyParameters(table: ComparedTable, keys: readonly RowKey[]): string[][] {
+function keyParameters(table: ComparedTable, keys: readonly RowKey[]): string[][] {
   return (table.key ?? []).map((_, i) => keys.map((row) => row.key[i] ?? ''));
 }
 

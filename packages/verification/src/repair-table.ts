@@ -32,12 +32,12 @@ export async function repairTable(options: Omit<VerifyOptions, 'onDifferent'>): 
 }
 
 /** Why nothing could be rewritten, in a message that says what to do. */
-export class RepairFailed extends Error {
+class RepairFailed extends Error {
   override readonly name = 'RepairFailed';
 }
 
 /** How many rows were rewritten. */
-export async function repairDifferences(sides: Sides, found: Differences): Promise<number> {
+async function repairDifferences(sides: Sides, found: Differences): Promise<number> {
   const { table } = found;
   const repairs = found.kind === 'rows' ? toRowRepairs(table, found.looks) : toCopiesRepairs(found.looks);
   if (repairs.rows.length === 0) return 0;

@@ -61,16 +61,10 @@ export async function settle<Look>(
     const looks = await subject.look([...watched.keys()]);
     // After the look: MariaDB's rows are not newer than this.
     const position = await readSourcePosition(sides.source);
-    const next = new Map<string, Watched<Look>>();
-    for (const [id, before] of watched) {
-      const look = looks.get(id);
-      if (look === undefined || subject.isEqual(look)) continue;
-      if (before === null || !subject.isSame(before.look, look)) {
-        next.set(id, { look, position, progress, since: now });
-      } else if (isSure(before, progress, { now, quietMs: options.quietMs, isRunning })) different.set(id, look);
-      else next.set(id, isRunning ? renew(before, progress, now) : { ...before, since: now });
-    }
-    watched = next;
+    const moment = { position, progress, since: now };
+    const step = judge({ watched, looks, moment, subject }, { quietMs: options.quietMs, isRunning });
+    for (const [id, look] of step.sure) different.set(id, look);
+    watched = step.next;
     if (watched.size === 0 || Date.now() - started > options.timeoutMs) break;
     await delay(options.pollMs, undefined, { signal: options.signal });
   }
@@ -78,16 +72,42 @@ export async function settle<Look>(
   return { different, unsettled: new Map(rest) };
 }
 
+interface Step<Look> {
+  readonly watched: ReadonlyMap<string, Watched<Look> | null>;
+  readonly looks: ReadonlyMap<string, Look>;
+  readonly moment: Omit<Watched<Look>, 'look'>;
+  readonly subject: Subject<Look>;
+}
+
+/** What is sure now, and what is to be looked at again. */
+function judge<Look>(
+  { watched, looks, moment, subject }: Step<Look>,
+  stream: { readonly quietMs: number; readonly isRunning: boolean },
+): { readonly sure: [string, Look][]; readonly next: Map<string, Watched<Look>> } {
+  const sure: [string, Look][] = [];
+  const next = new Map<string, Watched<Look>>();
+  for (const [id, before] of watched) {
+    const look = looks.get(id);
+    if (look === undefined || subject.isEqual(look)) continue;
+    const state = { look, ...moment };
+    const known = before !== null && subject.isSame(before.look, look) ? before : null;
+    if (known === null) next.set(id, state);
+    else if (isSure(known, state, stream)) sure.push([id, look]);
+    else next.set(id, renew(known, state, stream.isRunning));
+  }
+  return { sure, next };
+}
+
 function isSure<Look>(
   before: Watched<Look>,
-  progress: StreamProgress,
-  { now, quietMs, isRunning }: { now: number; quietMs: number; isRunning: boolean },
+  { progress, since: now }: Watched<Look>,
+  { quietMs, isRunning }: { quietMs: number; isRunning: boolean },
 ): boolean {
   if (hasCovered(progress, before.position)) return true;
   return isRunning && progress.mark === before.progress.mark && now - before.since >= quietMs;
 }
 
-/** The stream goes on: what is quiet begins now. */
-function renew<Look>(before: Watched<Look>, progress: StreamProgress, now: number): Watched<Look> {
-  return progress.mark === before.progress.mark ? before : { ...before, progress, since: now };
+/** The stream goes on, or stands: what is quiet begins now. */
+function renew<Look>(before: Watched<Look>, { progress, since }: Watched<Look>, isRunning: boolean): Watched<Look> {
+  return isRunning && progress.mark === before.progress.mark ? before : { ...before, progress, since };
 }

@@ -1,7 +1,7 @@
 import type { SourceQueries } from './compared-table.js';
 
 /** MariaDB refused a query, or is gone. */
-export class SourceError extends Error {
+class SourceError extends Error {
   override readonly name = 'SourceError';
 }
 

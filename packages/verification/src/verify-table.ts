@@ -129,7 +129,14 @@ class Comparison {
       outcome: isDifferent ? 'different' : unsettled > 0 ? 'unsettled' : 'equal',
       message: this.#message,
       rows: this.#rows,
-      ...{ missing, extra, different, unsettled, truncated: this.#truncated, columns, findings, samples },
+      missing,
+      extra,
+      different,
+      unsettled,
+      truncated: this.#truncated,
+      columns,
+      findings,
+      samples,
     };
   }
 

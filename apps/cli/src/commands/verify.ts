@@ -6,8 +6,9 @@ import {
   repairTable,
   type TableRepair,
   type TableVerification,
+  verifyTable,
+  watch,
 } from '@afterimage/verification';
-import { verifyTable, watch } from '@afterimage/verification';
 import { Command, InvalidArgumentError } from 'commander';
 import type { Pool } from 'pg';
 import { withDatabase } from '../database.js';
