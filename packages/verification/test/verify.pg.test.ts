@@ -1,8 +1,9 @@
 import { rebuild, type StreamRecord } from '@afterimage/replica';
+import { createRegistry } from '@afterimage/service';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 // @boundaries-ignore the harness that all tests share
 import { mariadbMissing } from '../../../test/harness/mariadb.js';
-import { repairTable, type Sides, type TableRepair, type TableVerification, verifyTable } from '../src/index.js';
+import { repairTable, type Sides, type TableRepair, type TableVerification, verifyTable, watch } from '../src/index.js';
 import { createReplica, type Replica, type ReplicaOptions, type Source, startSource } from './rig.js';
 
 const isRunning = async (): Promise<boolean> => true;
@@ -283,5 +284,41 @@ describe.skipIf(await mariadbMissing('private'))('a comparison of a mirror with 
       { event_type: 'update_before', v: 1 },
       { event_type: 'update_after', v: 5 },
     ]);
+  });
+
+  it('goes on, pass after pass, shows metrics and keeps each result until it is told to end', async () => {
+    const subject = await create({
+      table: 'watched',
+      definition: 'id int PRIMARY KEY, v int',
+      key: ['id'],
+      fill: ['INSERT INTO shop.watched VALUES (1, 1), (2, 2)'],
+    });
+    const { sides, stream, database } = subject;
+    const registry = createRegistry('verify');
+    const controller = new AbortController();
+    const outcomes: string[] = [];
+    await watch({
+      listStreams: async () => [stream],
+      sidesOf: () => sides,
+      registry,
+      signal: controller.signal,
+      pauseMs: 1,
+      load: 50,
+      settle,
+      isRunning,
+      onResult: ({ outcome }) => {
+        outcomes.push(outcome);
+        if (outcomes.length === 2) controller.abort();
+        else void database.pool.query('DELETE FROM shop.watched WHERE id = 2');
+      },
+    });
+    expect(outcomes[0]).toBe('equal');
+    const { rows } = await database.pool.query('SELECT outcome FROM afterimage.verifications ORDER BY finished_at');
+    expect(rows).toEqual(outcomes.map((outcome) => ({ outcome })));
+    const metrics = await registry.metrics();
+    expect(metrics).toMatch(
+      /afterimage_last_verified_timestamp_seconds\{source="main",database="shop",table="watched".*\} \d+/,
+    );
+    expect(metrics).toMatch(/afterimage_verify_differences\{.*\} [01]\n/);
   });
 });
