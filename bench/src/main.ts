@@ -12,16 +12,17 @@ import { waitForQuiet } from './quiet.js';
 import { type Servers, startServers } from './servers.js';
 import { measureSnapshot } from './snapshot.js';
 import { round } from './usage.js';
+import { measureVerify } from './verify.js';
 import { type Workload, standardWork } from './workload.js';
 
-const usage = `npm run bench -- decode|direct|end-to-end|scale|freshness|catch-up|mixes|memory|cost|snapshot|all [options]
+const usage = `npm run bench -- decode|direct|end-to-end|scale|freshness|catch-up|mixes|memory|cost|snapshot|verify|all [options]
 
   --backend redis,postgres   queue backends to measure
   --tables 1,20              numbers of tables (end-to-end)
   --writers 1,2              numbers of writer processes (end-to-end)
   --partitions 1,4           partitions of each table (end-to-end, scale, mixes)
   --delay n                  milliseconds by which each round trip of writers to PostgreSQL takes longer (scale)
-  --events n                 events in all (decode, direct, end-to-end, memory, cost), rows (snapshot)
+  --events n                 events in all (decode, direct, end-to-end, memory, cost), rows (snapshot, verify)
   --batch n                  events of a batch at most
   --rate 100,1000,10000      events per second (freshness); the first is taken by catch-up
   --seconds n                how long a freshness run takes, or the stop of catch-up lasts
@@ -171,6 +172,7 @@ const benches: Readonly<Record<string, (servers: Servers) => Promise<unknown>>> 
       return { events, seconds, cpuPerMillion, cpuSeconds, postgresCpuSeconds };
     }),
   snapshot: (servers) => measureSnapshot(servers, eventsOr(1_000_000), repeat),
+  verify: (servers) => measureVerify(servers, eventsOr(1_000_000), repeat),
 };
 
 const quiet = () => waitForQuiet(Number(values.quiet));

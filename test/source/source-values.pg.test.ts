@@ -121,12 +121,12 @@ describe.skipIf(await mariadbMissing('private'))('a value of MariaDB', () => {
     await fill('doubles', 'double', [...doubles, ...extremes, '0e0']);
     const seen = await look('doubles', 'double precision');
     expect(seen.map(({ text }) => Number(text))).toEqual([...doubles, ...extremes, '0'].map(Number));
-    expect(seen.map(({ sourceForm }) => sourceForm)).toEqual(seen.map(({ mirrorForm }) => mirrorForm));
+    expectSameDoubles(seen);
     // MariaDB shows a negative zero as 0; this is how to get one.
     await fill('floats', 'float', [...doubles, '-1e-46', '3.4028234e38', '1.17549435e-38', '16777217']);
     const floats = await look('floats', 'real');
     expect(floats.at(-4)?.text).toBe('-0');
-    expect(floats.map(({ sourceForm }) => sourceForm)).toEqual(floats.map(({ mirrorForm }) => mirrorForm));
+    expectSameDoubles(floats);
   });
 
   const dates = [`'0000-00-00'`, `'2024-05-00'`, `'2023-02-30'`, `'0000-01-01'`, `'2024-02-29'`, `'0001-01-01'`];
@@ -206,3 +206,14 @@ describe.skipIf(await mariadbMissing('private'))('a value of MariaDB', () => {
     expect(forms).toEqual(rows);
   });
 });
+
+/**
+ * Above 2^53 MariaDB takes digits that lie half-way between two doubles, where PostgreSQL takes one digit more: such a
+ * row is looked at value by value.
+ */
+function expectSameDoubles(seen: readonly Seen[]): void {
+  for (const { sourceForm, mirrorForm } of seen) {
+    if (Math.abs(Number(mirrorForm)) < 2 ** 53) expect(sourceForm).toBe(mirrorForm);
+    else expect(Number(sourceForm)).toBe(Number(mirrorForm));
+  }
+}

@@ -12,6 +12,7 @@ import { createAsOfCommand, createHistoryCommand } from './commands/rows.js';
 import { createSnapshotCommand } from './commands/snapshot.js';
 import { createStatusCommand } from './commands/status.js';
 import { createSchemaVersionsCommand, createStreamsCommand } from './commands/streams.js';
+import { createRepairCommand, createVerifyCommand } from './commands/verify.js';
 import { describeStack, explainFailure } from './failures.js';
 
 const introduction =
@@ -52,6 +53,8 @@ function createProgram(): Command {
     createHistoryCommand(),
     createAsOfCommand(),
     createRebuildCommand(),
+    createVerifyCommand(),
+    createRepairCommand(),
     createDeadLetterCommand(),
   ];
   for (const command of commands) program.addCommand(command);

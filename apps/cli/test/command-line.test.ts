@@ -37,6 +37,8 @@ describe('help', () => {
     ['history'],
     ['as-of'],
     ['rebuild'],
+    ['verify'],
+    ['repair'],
     ['demo'],
     ['dead-letter', 'list'],
     ['dead-letter', 'show'],

@@ -9,11 +9,21 @@ export { type Applier, createApplier, type NewSchema, type Outcome } from './app
 export type { SourceDatabases } from './apply/source.js';
 export { configuredSettings } from './configured-settings.js';
 export { describeError, type HaltCode, isTransient, rootError, sqlState } from './errors.js';
-export { mirrorColumnNames, quoteName, quoteTable, type ReplicaNames, replicaNames, type TableName } from './names.js';
+export {
+  mirrorColumnNames,
+  quoteLiteral,
+  quoteName,
+  quoteTable,
+  type ReplicaNames,
+  replicaNames,
+  type TableName,
+} from './names.js';
+export { type CurrentOptions, type CurrentReplica, loadCurrent } from './operations/current.js';
 export * from './operations/dead-letters.js';
 export * from './operations/history.js';
 export { type Presence, readPresence } from './operations/presence.js';
 export * from './operations/rebuild.js';
+export * from './operations/repair.js';
 export * from './operations/status.js';
 export * from './operations/streams.js';
 export { keyOfKnowledge, knowColumn } from './schema/knowledge.js';
@@ -23,4 +33,4 @@ export { checkColumnTypes } from './types/column-check.js';
 export * from './snapshot/record.js';
 export { type SettleOutcome, type Settled, settleSnapshot } from './snapshot/settle.js';
 export * from './snapshot/shadow.js';
-export { inTransaction, withConnection } from './transaction.js';
+export { fixTextForms, inTransaction, withConnection } from './transaction.js';

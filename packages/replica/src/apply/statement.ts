@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { historyRowColumns } from '../history/segment.js';
+import { historyRowColumns, presentOperations } from '../history/segment.js';
 import { type ReplicaNames, quoteLiteral, quoteName, quoteTable } from '../names.js';
 import { identityOf, rowHash } from '../schema/ddl.js';
 import { eventsQuery, lookedUpEvents, lostColumns, lostReference } from './events-query.js';
@@ -141,9 +141,9 @@ function keyedParts({ names, columns, version }: MirrorStatementOptions, key: re
     parts: [
       // An update's before-image removes its key, unless its after-image (or a later event) brings it again.
       `net AS (SELECT DISTINCT ON (${keyValues}) event_type, ${allValues} FROM events ORDER BY ${keyValues}, stream_ordinal DESC)`,
-      `gone AS (DELETE FROM ${mirror} AS m USING net WHERE net.event_type IN ('delete', 'update_before') AND ${sameKey})`,
+      `gone AS (DELETE FROM ${mirror} AS m USING net WHERE net.event_type IN ('delete', 'update_before', 'repair_before') AND ${sameKey})`,
       // The alias keeps a table that is itself called excluded apart from the rows that ON CONFLICT calls so.
-      `here AS (INSERT INTO ${mirror} AS m (${allNames}) SELECT ${allValues} FROM net WHERE event_type IN ('insert', 'update_after', 'read') ` +
+      `here AS (INSERT INTO ${mirror} AS m (${allNames}) SELECT ${allValues} FROM net WHERE event_type IN (${presentOperations}) ` +
         `ON CONFLICT (${key.map(quoteName).join(', ')}) DO ${onConflict})`,
     ],
     missing: '0',
@@ -153,7 +153,7 @@ function keyedParts({ names, columns, version }: MirrorStatementOptions, key: re
 function wholeRowParts({ names, columns, version }: MirrorStatementOptions): MirrorParts {
   const mirror = quoteTable(names.mirror);
   const values = columns.map((_, i) => `v${i}`);
-  const sign = `CASE WHEN event_type IN ('insert', 'update_after', 'read') THEN 1 ELSE -1 END`;
+  const sign = `CASE WHEN event_type IN (${presentOperations}) THEN 1 ELSE -1 END`;
   const asNet = columns.map((column, i) => ({ ...column, mirror: `v${i}` }));
   const mirrorRow = columns.map((column) => identityOf(`m.${quoteName(column.mirror)}`, column)).join(', ');
   const netRow = columns.map((column, i) => identityOf(`net.v${i}`, column)).join(', ');

@@ -20,7 +20,10 @@ export const control = pgSchema('afterimage');
 
 const moment = (name: string) => timestamp(name, { withTimezone: true });
 
-/** What a history row or a change event did. */
+/**
+ * What a history row or a change event did. A repair is no event: its rows stand behind the event whose `stream_ordinal` they
+ * have, in the order of `event_number`, which is above every event's.
+ */
 export const operation = control.enum('operation', [
   'insert',
   'update_before',
@@ -28,6 +31,8 @@ export const operation = control.enum('operation', [
   'delete',
   'read',
   'truncate',
+  'repair_before',
+  'repair_after',
 ]);
 
 /** The active reader of each source; `epoch` counts take-overs. The lock itself is an advisory lock. */
@@ -267,3 +272,45 @@ export const snapshots = control.table('snapshots', {
   updatedAt: moment('updated_at').notNull().defaultNow(),
   finishedAt: moment('finished_at'),
 });
+/** One run of `afterimage verify` or `repair`. */
+export const verificationRuns = control.table('verification_runs', {
+  id: uuid().primaryKey().defaultRandom(),
+  startedAt: moment('started_at').notNull(),
+  finishedAt: moment('finished_at').notNull(),
+  tables: integer().notNull(),
+  rows: bigint({ mode: 'bigint' }).notNull(),
+  /** Missing, extra and different rows, and columns that one side lacks. */
+  differences: bigint({ mode: 'bigint' }).notNull(),
+  failed: integer().notNull(),
+});
+
+/** What a run found in one table. */
+export const verifications = control.table(
+  'verifications',
+  {
+    runId: uuid('run_id')
+      .notNull()
+      .references(() => verificationRuns.id, { onDelete: 'cascade' }),
+    streamId: uuid('stream_id')
+      .notNull()
+      .references(() => streams.id),
+    outcome: text().$type<'equal' | 'different' | 'unsettled' | 'failed'>().notNull(),
+    message: text(),
+    rows: bigint({ mode: 'bigint' }).notNull(),
+    missing: bigint({ mode: 'bigint' }).notNull(),
+    extra: bigint({ mode: 'bigint' }).notNull(),
+    different: bigint({ mode: 'bigint' }).notNull(),
+    unsettled: bigint({ mode: 'bigint' }).notNull(),
+    truncated: boolean().notNull(),
+    /** Rows that were made equal afterwards. */
+    repaired: bigint({ mode: 'bigint' }).notNull(),
+    /** Different rows by column. */
+    columns: jsonb().$type<Record<string, number>>().notNull(),
+    findings: jsonb().$type<{ column: string; detail: string }[]>().notNull(),
+    /** Some of the differences, with values: as secret as the tables. */
+    samples: jsonb().$type<unknown[]>().notNull(),
+    startedAt: moment('started_at').notNull(),
+    finishedAt: moment('finished_at').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.runId, t.streamId] }), index('verifications_stream').on(t.streamId, t.finishedAt)],
+);

@@ -12,6 +12,9 @@ export const historyRowColumns: readonly (readonly [name: string, definition: st
   ['event_type', 'afterimage.operation NOT NULL'],
 ];
 
+/** Operations after which their row is there, as an SQL list; after the others it is not. */
+export const presentOperations = `'insert', 'update_after', 'read', 'repair_after'`;
+
 export interface SegmentOptions {
   readonly names: ReplicaNames;
   readonly segment: TableName;

@@ -2,7 +2,7 @@ import type { StoredColumn } from '../control/tables.js';
 import { type ReplicaNames, type TableName, fitName, quoteLiteral, quoteName, quoteTable } from '../names.js';
 import { viewExpression } from '../schema/cast.js';
 import type { Replaceable } from './replaceable.js';
-import { historyRowColumns } from './segment.js';
+import { historyRowColumns, presentOperations } from './segment.js';
 
 /** A schema version as the history view needs it. */
 export interface VersionColumns {
@@ -110,11 +110,11 @@ export function asOfQuery({ names, columns, key }: AsOfOptions, condition: (row:
       .map((c) => quoteName(c.history))
       .join(', ');
     return (
-      `SELECT ${values} FROM (SELECT DISTINCT ON (${keyList}) h.* ${rows} ORDER BY ${keyList}, h.stream_ordinal DESC) AS newest ` +
-      `WHERE event_type IN ('insert', 'update_after', 'read')`
+      `SELECT ${values} FROM (SELECT DISTINCT ON (${keyList}) h.* ${rows} ORDER BY ${keyList}, h.stream_ordinal DESC, h.event_number DESC) AS newest ` +
+      `WHERE event_type IN (${presentOperations})`
     );
   }
-  const sign = `CASE WHEN h.event_type IN ('insert', 'update_after', 'read') THEN 1 ELSE -1 END`;
+  const sign = `CASE WHEN h.event_type IN (${presentOperations}) THEN 1 ELSE -1 END`;
   return (
     // A subquery hides the column that the function gives: one of the source's may have its name.
     `SELECT ${values} FROM (SELECT ${historyNames}, sum(${sign}) AS stream_ordinal ${rows} GROUP BY ${historyNames}) AS counted, ` +

@@ -4,6 +4,7 @@ import { runEvents } from '../apply/run.js';
 import { mirrorStatement } from '../apply/statement.js';
 import type { StreamRecord } from '../control/streams.js';
 import { describeError, isRowRefused, sqlState } from '../errors.js';
+import { presentOperations } from '../history/segment.js';
 import { quoteName, quoteTable } from '../names.js';
 import { applySchemaChange, isInForce } from '../schema/change.js';
 import { identityOf, rowHash } from '../schema/ddl.js';
@@ -265,7 +266,7 @@ function wholeRowDifferences({ names, version, target }: CurrentReplica, range: 
     'm',
     version.columns.map((column) => column.mirror),
   );
-  const sign = `CASE WHEN h.event_type IN ('insert', 'update_after', 'read') THEN 1 ELSE -1 END`;
+  const sign = `CASE WHEN h.event_type IN (${presentOperations}) THEN 1 ELSE -1 END`;
   const wanted = `SELECT greatest(coalesce(sum(${sign}), 0), 0) FROM ${history} h WHERE ${isAlive(history)} AND ${inHistory} IS NOT DISTINCT FROM ${touchedRow}`;
   const there = `SELECT count(*) FROM ${quoteTable(names.mirror)} m WHERE ${rowHash('m', target.columns)} = ${rowHash('t', asTouched)} AND ${inMirror} IS NOT DISTINCT FROM ${touchedRow}`;
   return (

@@ -54,7 +54,7 @@ export async function readHistory(pool: Pool, options: HistoryOptions): Promise<
   if (to !== undefined) conditions.push(`"timestamp" <= $${values.push(to)}`);
   const condition = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
   const order = newestFirst ? 'DESC' : '';
-  const text = `SELECT * FROM ${quoteTable(names.history)} ${condition} ORDER BY stream_ordinal ${order} LIMIT $${values.push(limit)}`;
+  const text = `SELECT * FROM ${quoteTable(names.history)} ${condition} ORDER BY stream_ordinal ${order}, event_number ${order} LIMIT $${values.push(limit)}`;
   return queryText(pool, { text, values });
 }
 

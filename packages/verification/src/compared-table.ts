@@ -1,0 +1,142 @@
+import { type ColumnKnowledge, readTableKnowledge, type SourceValue, sourceValue } from '@afterimage/mariadb';
+import {
+  type CurrentReplica,
+  inTransaction,
+  loadCurrent,
+  quoteName,
+  quoteTable,
+  type StreamRecord,
+  type TableSettingsProvider,
+} from '@afterimage/replica';
+import type { Pool } from 'pg';
+
+/** What is asked of MariaDB. */
+export interface SourceQueries {
+  query<Rows>(sql: string | { readonly sql: string; readonly rowsAsArray: true }, values?: unknown): Promise<Rows>;
+}
+
+/** Where both sides of a comparison are. */
+export interface Sides {
+  /** A pool of `openSourceDatabase`. */
+  readonly source: SourceQueries;
+  readonly postgres: Pool;
+  readonly settingsOf: TableSettingsProvider;
+}
+
+/** A column that both sides have. */
+export interface ComparedColumn {
+  /** As the stream calls it. */
+  readonly name: string;
+  readonly knowledge: ColumnKnowledge;
+  readonly postgresType: string;
+  readonly value: SourceValue;
+  /** Quoted names. */
+  readonly inSource: string;
+  readonly inMirror: string;
+}
+
+/** A column that one side lacks. */
+export interface ColumnFinding {
+  readonly column: string;
+  readonly detail: string;
+}
+
+/** What is compared: the columns of the schema version in force that MariaDB has, too. */
+export interface ComparedTable {
+  readonly stream: StreamRecord;
+  readonly current: CurrentReplica;
+  /** Quoted. */
+  readonly sourceTable: string;
+  readonly mirrorTable: string;
+  readonly columns: readonly ComparedColumn[];
+  /** The columns that identify a row, which begin with those by which both servers sort alike; null: whole rows. */
+  readonly key: readonly ComparedColumn[] | null;
+  readonly findings: readonly ColumnFinding[];
+}
+
+/** A table cannot be compared; the message says why and what to do. */
+class NotComparable extends Error {
+  override readonly name = 'NotComparable';
+}
+
+/** Rejects with NotComparable where a side has no such table, or one that shares no key with the other. */
+export async function loadComparedTable(sides: Sides, stream: StreamRecord): Promise<ComparedTable> {
+  const name = `${stream.database}.${stream.table}`;
+  const { settingsOf } = sides;
+  const current = await inTransaction(sides.postgres, (client) =>
+    loadCurrent(client, { stream, settingsOf, lock: false }),
+  );
+  const knowledge = await readTableKnowledge(sides.source, stream.database, stream.table);
+  if (knowledge === null) {
+    throw new NotComparable(
+      `MariaDB has no table ${name}, or its user may not SELECT it; the mirror ${quoteTable(current.names.mirror)} is still there`,
+    );
+  }
+  const there = await readMirrorColumns(sides.postgres, quoteTable(current.names.mirror));
+  if (there === null) {
+    throw new NotComparable(
+      `mirror ${quoteTable(current.names.mirror)} is gone: see afterimage rebuild ${name} --apply`,
+    );
+  }
+  const bySource = new Map(knowledge.columns.map((column) => [column.streamName, column]));
+  const columns = current.version.columns.flatMap(({ name: column, mirror, postgresType }): ComparedColumn[] => {
+    const known = bySource.get(column);
+    if (known === undefined || !there.has(mirror)) return [];
+    const value = sourceValue(known, postgresType, current.settings.types);
+    const inSource = `\`${known.name.replaceAll('`', '``')}\``;
+    return [{ name: column, knowledge: known, postgresType, value, inSource, inMirror: quoteName(mirror) }];
+  });
+  const quoteSource = (part: string): string => `\`${part.replaceAll('`', '``')}\``;
+  return {
+    stream,
+    current,
+    sourceTable: `${quoteSource(knowledge.database)}.${quoteSource(knowledge.table)}`,
+    mirrorTable: quoteTable(current.names.mirror),
+    columns,
+    key: findKey(current, columns, name),
+    findings: findColumns(current, { there, inSource: new Set(bySource.keys()) }),
+  };
+}
+
+async function readMirrorColumns(pool: Pool, mirror: string): Promise<ReadonlySet<string> | null> {
+  const { rows } = await pool.query<{ columns: string[] | null }>(
+    `SELECT (SELECT array_agg(attname::text) FROM pg_attribute WHERE attrelid = m.id AND attnum > 0 AND NOT attisdropped) AS columns
+     FROM to_regclass($1) AS m(id) WHERE m.id IS NOT NULL`,
+    [mirror],
+  );
+  return rows[0] === undefined ? null : new Set(rows[0].columns);
+}
+
+function findKey(
+  { version }: CurrentReplica,
+  columns: readonly ComparedColumn[],
+  name: string,
+): readonly ComparedColumn[] | null {
+  if (version.key === null) {
+    if (columns.length === version.columns.length) return null;
+    throw new NotComparable(`${name} has no key, and its columns differ in MariaDB and PostgreSQL`);
+  }
+  return version.key.map((mirror) => {
+    const column = columns.find(({ inMirror }) => inMirror === quoteName(mirror));
+    if (column !== undefined) return column;
+    throw new NotComparable(`key column ${JSON.stringify(mirror)} of ${name} is not in both MariaDB and PostgreSQL`);
+  });
+}
+
+function findColumns(
+  { version }: CurrentReplica,
+  { there, inSource }: { there: ReadonlySet<string>; inSource: ReadonlySet<string> },
+): ColumnFinding[] {
+  const known = new Set(version.columns.map(({ name }) => name));
+  return [
+    ...version.columns
+      .filter(({ name }) => !inSource.has(name))
+      .map(({ name }) => ({ column: name, detail: 'MariaDB has no such column any more' })),
+    ...version.columns
+      .filter(({ mirror }) => !there.has(mirror))
+      .map(({ name }) => ({ column: name, detail: 'the mirror lacks it: see afterimage rebuild' })),
+    ...[...inSource]
+      .filter((name) => !known.has(name))
+      .map((name) => ({ column: name, detail: 'the mirror has no such column: no row has come since it was added' })),
+  ];
+}
