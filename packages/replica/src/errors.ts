@@ -21,6 +21,8 @@ export type HaltCode =
   | 'ROW_REFUSED'
   /** The writer's role lacks a privilege: grant what the message names. */
   | 'PRIVILEGE_MISSING'
+  /** The table changed at the source without an event, and the policy is `halt`: see status, then `afterimage resume`. */
+  | 'SOURCE_CHANGED'
   /** Anything else that PostgreSQL said to a whole batch: the message has its words and SQLSTATE. */
   | 'BATCH_REFUSED';
 

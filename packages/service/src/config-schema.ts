@@ -238,6 +238,26 @@ const writerConfig = z.strictObject({
     .describe('index history segments by key, for the history of one row'),
 });
 
+const changePolicy = z.enum(['resync', 'repair', 'halt', 'ignore']);
+
+const watcherConfig = z.strictObject({
+  intervalMs: milliseconds(10_000, 'how often MariaDB is asked what its tables look like'),
+  quietMs: milliseconds(3000, 'a stream without events for so long has come to what MariaDB says now'),
+  replaced: changePolicy
+    .default('resync')
+    .describe(
+      'rows of a table that may have been replaced without events (TRUNCATE, EXCHANGE PARTITION, a table dropped and created anew): compare, and copy the table again where it differs; compare and rewrite single rows; stop its stream; or only record it',
+    ),
+  filled: changePolicy
+    .default('resync')
+    .describe('a column that was added with values that its definition does not tell, such as uuid()'),
+  modified: changePolicy.default('resync').describe('a column that was altered, which may have changed values'),
+  gone: z
+    .enum(['halt', 'ignore'])
+    .default('ignore')
+    .describe('a table that was dropped or renamed: stop its stream, or only record it; the mirror keeps its rows'),
+});
+
 const serviceConfig = z.strictObject({
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('least level that is logged'),
   httpHost: z.string().default('127.0.0.1').describe('address of the health and metrics endpoints'),
@@ -253,6 +273,7 @@ const serviceConfig = z.strictObject({
     .max(65535)
     .optional()
     .describe('the same of the writer; `writer --count` gives each further one the next port'),
+  watcherPort: z.int().min(0).max(65535).optional().describe('the same of the watcher'),
 });
 
 export const configSchema = z.strictObject({
@@ -274,6 +295,9 @@ export const configSchema = z.strictObject({
     .describe('MaxScale servers by a name of your own'),
   reader: readerConfig.prefault({}).describe('how events become batches'),
   writer: writerConfig.prefault({}).describe('how batches become rows'),
+  watcher: watcherConfig
+    .prefault({})
+    .describe('what `afterimage watcher` does about changes in MariaDB that its stream does not tell of'),
   service: serviceConfig.prefault({}).describe('logging, health and metrics'),
 });
 

@@ -27,6 +27,7 @@ const written: Example = {
   },
   reader: {},
   writer: {},
+  watcher: {},
   service: {},
 };
 
@@ -44,6 +45,7 @@ const shown: Readonly<Record<string, unknown>> = {
   tls: {},
   readerPort: 9401,
   writerPort: 9402,
+  watcherPort: 9403,
 };
 
 /**

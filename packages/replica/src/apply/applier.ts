@@ -169,6 +169,7 @@ async function applyLocked(client: ClientBase, batch: Batch, context: StreamCont
   if (offset === undefined) return without({ kind: 'unknown' });
   const place = judgePlace(batch, offset);
   if (place.kind !== 'next') return without(place);
+  if (offset.stateCode === 'SOURCE_CHANGED') return without(stoppedForSource);
 
   const { position, run } = place;
   const prepared = run.lines.length > 0 ? await context.prepare(client, batch, offset, mode.learned) : null;
@@ -184,6 +185,13 @@ async function applyLocked(client: ClientBase, batch: Batch, context: StreamCont
   const ready = prepared.kind === 'ready' ? prepared.schema : null;
   return { ...(await applyRun(client, { batch, context, offset, position, run, mode }, ready)), offset };
 }
+
+/** Nothing is tried until somebody resumes the stream. */
+const stoppedForSource: Outcome = {
+  kind: 'halted',
+  code: 'SOURCE_CHANGED',
+  message: 'the table changed at the source in a way that its events do not tell, and the policy for that is "halt"',
+};
 
 /**
  * A schema change is a barrier: nothing from its first event on may be applied before every partition has applied what comes

@@ -13,7 +13,7 @@ import {
   uuid,
 } from 'drizzle-orm/pg-core';
 import type { Field } from '@afterimage/change-events';
-import type { TableKnowledge } from '@afterimage/mariadb';
+import type { TableKnowledge, TableStorage } from '@afterimage/mariadb';
 
 /** Control tables: the only truth about progress. drizzle-kit turns this file into ../../../../migrations. */
 export const control = pgSchema('afterimage');
@@ -272,6 +272,7 @@ export const snapshots = control.table('snapshots', {
   updatedAt: moment('updated_at').notNull().defaultNow(),
   finishedAt: moment('finished_at'),
 });
+
 /** One run of `afterimage verify` or `repair`. */
 export const verificationRuns = control.table('verification_runs', {
   id: uuid().primaryKey().defaultRandom(),
@@ -313,4 +314,39 @@ export const verifications = control.table(
     finishedAt: moment('finished_at').notNull(),
   },
   (t) => [primaryKey({ columns: [t.runId, t.streamId] }), index('verifications_stream').on(t.streamId, t.finishedAt)],
+);
+
+/** How a table was in MariaDB when the watcher looked last: what changes is compared with it. */
+export const sourceStates = control.table('source_states', {
+  streamId: uuid('stream_id')
+    .primaryKey()
+    .references(() => streams.id),
+  /** Null while the table is not there. */
+  knowledgeId: bigint('knowledge_id', { mode: 'bigint' }).references(() => tableKnowledge.id),
+  storage: jsonb().$type<TableStorage | null>(),
+  seenAt: moment('seen_at').notNull(),
+});
+
+/** Changes at the source that its stream does not tell of, and what was done about each. */
+export const detectedChanges = control.table(
+  'detected_changes',
+  {
+    id: bigint({ mode: 'bigint' }).primaryKey().generatedAlwaysAsIdentity(),
+    streamId: uuid('stream_id')
+      .notNull()
+      .references(() => streams.id),
+    kind: text().$type<'replaced' | 'gone' | 'filled' | 'modified' | 'renamed' | 'described'>().notNull(),
+    detail: text().notNull(),
+    policy: text().$type<'adopt' | 'resync' | 'repair' | 'halt' | 'ignore'>().notNull(),
+    state: text().$type<'open' | 'done'>().notNull().default('open'),
+    /** What was done, or why it could not be done yet. */
+    outcome: text(),
+    detectedAt: moment('detected_at').notNull().defaultNow(),
+    doneAt: moment('done_at'),
+  },
+  (t) => [
+    index('detected_changes_open')
+      .on(t.streamId, t.id)
+      .where(sql`state = 'open'`),
+  ],
 );

@@ -1,0 +1,129 @@
+import {
+  adoptKnowledge,
+  describeError,
+  type DetectedChange,
+  haltForSource,
+  isCaughtUp,
+  loadSourceState,
+  noteChange,
+  type StreamRecord,
+  type TableSettings,
+  type TableSettingsProvider,
+} from '@afterimage/replica';
+import type { Logger } from '@afterimage/service';
+import { resyncTable } from '@afterimage/snapshot';
+import { repairTable, type TableVerification, verifyTable } from '@afterimage/verification';
+import type { Pool as SourcePool } from 'mariadb';
+import type { Pool } from 'pg';
+
+export interface ActOptions {
+  readonly pool: Pool;
+  readonly source: SourcePool;
+  readonly settingsOf: TableSettingsProvider;
+  readonly quietMs: number;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Does what the policies say about the open changes of one stream. What cannot be done yet stays open, with the reason, and
+ * is tried again after the next look: a stream that is behind, columns that it tells of only with the next row.
+ */
+export async function actOnChanges(
+  options: ActOptions,
+  stream: StreamRecord,
+  changes: readonly DetectedChange[],
+): Promise<void> {
+  const { pool, settingsOf, signal, logger } = options;
+  const settings = settingsOf(stream);
+  if (settings === undefined || changes.length === 0) return;
+  const note = async (open: readonly DetectedChange[], outcome: string, isDone: boolean): Promise<void> => {
+    for (const { id } of open) await noteChange(pool, id, { outcome, isDone });
+    const about = { source: stream.source, database: stream.database, table: stream.table };
+    if (open.length > 0 && isDone) logger.info({ ...about, changes: open.map(({ detail }) => detail) }, outcome);
+  };
+  const of = (policy: DetectedChange['policy']) => changes.filter((change) => change.policy === policy);
+  const halting = of('halt').filter(({ outcome }) => outcome === null);
+  if (halting.length > 0) {
+    const what = halting.map(({ detail }) => detail).join('; ');
+    await haltForSource(
+      pool,
+      stream.id,
+      `${what}. When that is in order: afterimage resume ${stream.database}.${stream.table}`,
+    );
+    await note(halting, 'the stream is stopped: see afterimage status', false);
+  }
+  try {
+    const waiting = await adopt(options, stream, settings);
+    if (waiting !== null)
+      return await note(
+        changes.filter(({ policy }) => policy !== 'halt'),
+        waiting,
+        false,
+      );
+    await note(of('adopt'), 'the mirror is as MariaDB says', true);
+    if (of('resync').length > 0) await note(of('resync'), ...(await resync(options, stream)));
+    if (of('repair').length > 0) await note(of('repair'), ...(await repair(options, stream)));
+  } catch (error) {
+    signal.throwIfAborted();
+    const why = describeError(error);
+    logger.warn(
+      { table: `${stream.database}.${stream.table}`, error: why },
+      'a change at the source is not dealt with yet',
+    );
+    await note(
+      changes.filter(({ policy }) => policy !== 'halt'),
+      `${why}; trying again`,
+      false,
+    );
+  }
+}
+
+/** Null when the mirror's schema is what MariaDB says; else what it waits for. */
+async function adopt(
+  { pool, quietMs }: ActOptions,
+  stream: StreamRecord,
+  settings: TableSettings,
+): Promise<string | null> {
+  const state = await loadSourceState(pool, stream.id);
+  if (state === null || state.knowledge === null) return null;
+  if (!(await isCaughtUp(pool, stream.id, { since: state.since, quietMs })))
+    return 'waits until the stream has come there';
+  const adoption = await adoptKnowledge(pool, { stream, settings, knowledge: state.knowledge });
+  return adoption === 'other-columns'
+    ? 'waits for the first row after it, with which the stream tells of the columns'
+    : null;
+}
+
+type Done = readonly [outcome: string, isDone: boolean];
+
+/** A comparison first: most ways to rewrite a table leave its rows as they are, and comparing costs less than copying. */
+async function resync({ pool, source, settingsOf, signal, quietMs }: ActOptions, stream: StreamRecord): Promise<Done> {
+  const sides = { source, postgres: pool, settingsOf };
+  const settle = { quietMs, timeoutMs: 30_000 };
+  const found = await verifyTable({ sides, stream, mostDifferences: 1, settle, signal });
+  if (found.outcome === 'equal') return [`compared: ${found.rows} rows are equal`, true];
+  if (found.outcome === 'failed') return [describeFailure(found), false];
+  const { rows, written, removed } = await resyncTable({ pool, source, stream, settingsOf, signal, attempts: 2 });
+  return [`copied again: of ${rows} rows ${written} were written, ${removed} others removed`, true];
+}
+
+async function repair({ pool, source, settingsOf, signal, quietMs }: ActOptions, stream: StreamRecord): Promise<Done> {
+  const sides = { source, postgres: pool, settingsOf };
+  const { before, repaired, after } = await repairTable({
+    sides,
+    stream,
+    settle: { quietMs, timeoutMs: 30_000 },
+    signal,
+  });
+  const last = after ?? before;
+  if (last.outcome === 'equal') return [`compared: ${repaired} rows were rewritten, all are equal`, true];
+  return [
+    last.outcome === 'failed' ? describeFailure(last) : `${repaired} rows were rewritten, others still differ`,
+    false,
+  ];
+}
+
+function describeFailure({ message }: TableVerification): string {
+  return `cannot be compared: ${message ?? 'unknown cause'}; trying again`;
+}

@@ -1,0 +1,84 @@
+import {
+  describeTableChanges,
+  isStorageReplaced,
+  readTableKnowledge,
+  readTableStorage,
+  type TableStorage,
+} from '@afterimage/mariadb';
+import {
+  loadSourceState,
+  type NewChange,
+  recordKnowledge,
+  saveSourceState,
+  type SourceState,
+  type StreamRecord,
+} from '@afterimage/replica';
+import type { Config } from '@afterimage/service';
+import type { Pool as SourcePool } from 'mariadb';
+import type { Pool } from 'pg';
+
+export interface LookOptions {
+  readonly pool: Pool;
+  readonly source: SourcePool;
+  readonly policies: Config['watcher'];
+}
+
+/** How the tables of one database are now. */
+export interface DatabaseLook {
+  /** By MariaDB's clock. */
+  readonly at: Date;
+  readonly storage: ReadonlyMap<string, TableStorage>;
+}
+
+export async function lookAtDatabase(source: SourcePool, database: string): Promise<DatabaseLook> {
+  const [clock] = await source.query<{ now: string }[]>('SELECT CAST(UTC_TIMESTAMP(6) AS CHAR) AS now');
+  const at = new Date(`${(clock?.now ?? '').replace(' ', 'T')}Z`);
+  return { at, storage: await readTableStorage(source, database) };
+}
+
+/**
+ * Compares a table with how it was at the last look, and records what changed. The storage is read first: rows that are
+ * replaced between the two readings are noticed with the next look.
+ */
+export async function lookAtTable(
+  { pool, source, policies }: LookOptions,
+  stream: StreamRecord,
+  { storage: all, at }: DatabaseLook,
+): Promise<NewChange[]> {
+  const { database, table } = stream;
+  const storage = all.get(table) ?? null;
+  const knowledge = await readTableKnowledge(source, database, table);
+  const identity = { id: stream.id, source: stream.source, database, table };
+  const knowledgeId =
+    knowledge === null ? null : await recordKnowledge(pool, identity, { table: knowledge, at: at.toISOString() });
+  const before = await loadSourceState(pool, stream.id);
+  const after = knowledge === null || knowledgeId === null ? null : { id: knowledgeId, table: knowledge };
+  const changes = before === null ? [] : compareStates(before, { knowledge: after, storage }, policies);
+  await saveSourceState(pool, stream.id, { knowledgeId, storage, changes });
+  return changes;
+}
+
+/** What changed between two looks, each with the policy for it. */
+function compareStates(before: SourceState, after: SourceState, policies: Config['watcher']): NewChange[] {
+  if (after.knowledge === null) {
+    if (before.knowledge === null) return [];
+    return [{ kind: 'gone', detail: 'the table is not there any more', policy: policies.gone }];
+  }
+  if (before.knowledge === null) {
+    return [{ kind: 'replaced', detail: 'the table is there again', policy: policies.replaced }];
+  }
+  const known = describeTableChanges(before.knowledge.table, after.knowledge.table).map(
+    ({ kind, detail }): NewChange => ({
+      kind,
+      detail,
+      policy: kind === 'filled' || kind === 'modified' ? policies[kind] : 'adopt',
+    }),
+  );
+  const isReplaced =
+    before.storage !== null && after.storage !== null && isStorageReplaced(before.storage, after.storage);
+  // An ALTER TABLE that rewrites the rows gives them another place, too: what it changed has been said.
+  if (!isReplaced || known.some(({ kind }) => kind === 'filled' || kind === 'modified')) return known;
+  const detail =
+    'its rows were replaced or rewritten without an event (TRUNCATE, EXCHANGE PARTITION, ALTER TABLE, OPTIMIZE)';
+  return [...known, { kind: 'replaced', detail, policy: policies.replaced }];
+}

@@ -1,0 +1,207 @@
+import type { Pool } from 'pg';
+import type { TableKnowledge, TableStorage } from '@afterimage/mariadb';
+import { StreamContext } from '../apply/context.js';
+import { lockAllOffsets, recordSchemaVersion } from '../apply/offset.js';
+import type { StreamRecord } from '../control/streams.js';
+import { isOfFields, matchColumns } from '../schema/knowledge.js';
+import { type KnowledgeRecord, loadKnowledge, loadVersion } from '../schema/versions.js';
+import type { TableSettings } from '../settings.js';
+import { fixTextForms, inTransaction, withConnection } from '../transaction.js';
+
+/** How a table was in MariaDB when it was looked at last; `knowledge` is null while the table is not there. */
+export interface SourceState {
+  readonly knowledge: KnowledgeRecord | null;
+  readonly storage: TableStorage | null;
+}
+
+/** As it was kept. */
+export interface StoredSourceState extends SourceState {
+  /** When what is known of it was seen first, by MariaDB's clock. */
+  readonly since: Date;
+}
+
+export type ChangeKind = 'replaced' | 'gone' | 'filled' | 'modified' | 'renamed' | 'described';
+export type ChangePolicy = 'adopt' | 'resync' | 'repair' | 'halt' | 'ignore';
+
+export interface NewChange {
+  readonly kind: ChangeKind;
+  readonly detail: string;
+  readonly policy: ChangePolicy;
+}
+
+export interface DetectedChange extends NewChange {
+  readonly id: string;
+  readonly state: 'open' | 'done';
+  readonly outcome: string | null;
+  readonly detectedAt: Date;
+  readonly doneAt: Date | null;
+}
+
+/** Null when the table was never looked at. */
+export async function loadSourceState(pool: Pool, streamId: string): Promise<StoredSourceState | null> {
+  return withConnection(pool, async (client) => {
+    const { rows } = await client.query<{ knowledgeId: string | null; storage: TableStorage | null; since: Date }>(
+      `SELECT s.knowledge_id::text AS "knowledgeId", s.storage, coalesce(k.first_seen, s.seen_at) AS since
+       FROM afterimage.source_states s LEFT JOIN afterimage.table_knowledge k ON k.id = s.knowledge_id WHERE s.stream_id = $1`,
+      [streamId],
+    );
+    const [row] = rows;
+    if (row === undefined) return null;
+    return { ...row, knowledge: await loadKnowledge(client, row.knowledgeId) };
+  });
+}
+
+/** Keeps how a table is now together with what changed since: neither is lost without the other. */
+export async function saveSourceState(
+  pool: Pool,
+  streamId: string,
+  {
+    knowledgeId,
+    storage,
+    changes,
+  }: { knowledgeId: string | null; storage: TableStorage | null; changes: readonly NewChange[] },
+): Promise<void> {
+  await inTransaction(pool, async (client) => {
+    await client.query(
+      `INSERT INTO afterimage.source_states (stream_id, knowledge_id, storage, seen_at) VALUES ($1, $2, $3, now())
+       ON CONFLICT (stream_id) DO UPDATE SET knowledge_id = excluded.knowledge_id, storage = excluded.storage, seen_at = excluded.seen_at`,
+      [streamId, knowledgeId, JSON.stringify(storage)],
+    );
+    for (const { kind, detail, policy } of changes) {
+      await client.query(
+        `INSERT INTO afterimage.detected_changes (stream_id, kind, detail, policy, state, outcome, done_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+        [
+          streamId,
+          kind,
+          detail,
+          policy,
+          ...(policy === 'ignore' ? ['done', 'left as it is', new Date()] : ['open', null, null]),
+        ],
+      );
+    }
+  });
+}
+
+/** The changes of a stream that something is still to be done about, or all of them; the oldest first. */
+export async function listDetectedChanges(
+  pool: Pool,
+  streamId: string,
+  { all }: { readonly all: boolean },
+): Promise<DetectedChange[]> {
+  const { rows } = await pool.query<DetectedChange>(
+    `SELECT id::text, kind, detail, policy, state, outcome, detected_at AS "detectedAt", done_at AS "doneAt"
+     FROM afterimage.detected_changes WHERE stream_id = $1 AND ($2 OR state = 'open') ORDER BY id`,
+    [streamId, all],
+  );
+  return rows;
+}
+
+/** Says what was done about a change, or why it stays open. */
+export async function noteChange(
+  pool: Pool,
+  id: string,
+  { outcome, isDone }: { readonly outcome: string; readonly isDone: boolean },
+): Promise<void> {
+  await pool.query(`UPDATE afterimage.detected_changes SET outcome = $2, state = $3, done_at = $4 WHERE id = $1`, [
+    id,
+    outcome,
+    isDone ? 'done' : 'open',
+    isDone ? new Date() : null,
+  ]);
+}
+
+export type Adoption =
+  /** The mirror is as MariaDB says, with a new schema version. */
+  | 'adopted'
+  /** It was so already, or the stream has not begun. */
+  | 'nothing'
+  /** The stream does not have these columns (yet): it tells of them at the first row that changes after the DDL. */
+  | 'other-columns';
+
+/**
+ * Brings a mirror to what MariaDB says of its table now, as a schema version of its own: names of columns, labels, comments,
+ * NOT NULL, indexes. To be called when the stream has come to where that holds. Takes the stream's offset locks.
+ */
+export async function adoptKnowledge(
+  pool: Pool,
+  { stream, settings, knowledge }: { stream: StreamRecord; settings: TableSettings; knowledge: KnowledgeRecord },
+): Promise<Adoption> {
+  return inTransaction(pool, async (client) => {
+    await fixTextForms(client);
+    const offsets = await lockAllOffsets(client, stream.id);
+    const [offset] = offsets;
+    if (offset === undefined) return 'nothing';
+    const version = await loadVersion(client, stream.id, offset.schemaVersion);
+    if (version === null || version.knowledge?.id === knowledge.id) return 'nothing';
+    if (!isKnownOf(version.fields, knowledge.table, settings)) return 'other-columns';
+    const ordinal = offsets.reduce((most, { ordinal: one }) => (one > most ? one : most), 0n) + 1n;
+    const gtid = offset.position.split(',')[0]?.split(':')[0] ?? '0-0-0';
+    const source = {
+      stream: { id: stream.id, source: stream.source, database: stream.database, table: stream.table },
+      firstOrdinal: ordinal.toString(),
+      firstTimestamp: Math.floor(Date.now() / 1000),
+      schema: {
+        fingerprint: version.fingerprint,
+        fields: [...version.fields],
+        version: 1,
+        gtid: gtid === '' ? '0-0-0' : gtid,
+        since: ordinal.toString(),
+      },
+    };
+    const context = new StreamContext(settings);
+    const changed = await context.change(client, source, offset, { knowledge });
+    await recordSchemaVersion(client, stream.id, changed.version.version);
+    return 'adopted';
+  });
+}
+
+type Fields = Parameters<typeof matchColumns>[0];
+
+/** Whether each field is a column, under its own name or as the one that was renamed at its place. */
+function isKnownOf(fields: Fields, table: TableKnowledge, { rename }: TableSettings): boolean {
+  if (isOfFields(fields, table)) return true;
+  const matched = matchColumns(fields, table, rename);
+  return table.columns.length === fields.length && matched.every((column, i) => column === table.columns[i]);
+}
+
+/** Whether all that happened up to `since` has been applied, as far as can be told of a table in which nothing may have happened. */
+export async function isCaughtUp(
+  pool: Pool,
+  streamId: string,
+  { since, quietMs }: { readonly since: Date; readonly quietMs: number },
+): Promise<boolean> {
+  const { rows } = await pool.query<{ ready: boolean | null }>(
+    `SELECT bool_and(o.source_time > $2 + interval '1 second' OR coalesce(o.applied_at, '-infinity') < now() - $3 * interval '1 millisecond')
+            AND bool_and(s.state <> 'halted' AND s.reader_state IN ('streaming', 'waiting')) AS ready
+     FROM afterimage.offsets o JOIN afterimage.streams s ON s.id = o.stream_id WHERE o.stream_id = $1`,
+    [streamId, since, quietMs],
+  );
+  return rows[0]?.ready === true;
+}
+
+/** Stops a stream until somebody says that it may go on. */
+export async function haltForSource(pool: Pool, streamId: string, message: string): Promise<void> {
+  await pool.query(
+    `UPDATE afterimage.streams SET state = 'halted', state_code = 'SOURCE_CHANGED', state_message = $2, state_partition = NULL, state_since = now()
+     WHERE id = $1 AND state_code IS DISTINCT FROM 'SOURCE_CHANGED'`,
+    [streamId, message],
+  );
+}
+
+/** Lets a stream go on that `haltForSource` stopped, and closes the changes that it was stopped for. */
+export async function resumeStream(pool: Pool, streamId: string): Promise<boolean> {
+  return inTransaction(pool, async (client) => {
+    const { rowCount } = await client.query(
+      `UPDATE afterimage.streams SET state = 'active', state_code = NULL, state_message = NULL, state_since = now()
+       WHERE id = $1 AND state_code = 'SOURCE_CHANGED'`,
+      [streamId],
+    );
+    await client.query(
+      `UPDATE afterimage.detected_changes SET state = 'done', outcome = 'resumed by hand', done_at = now()
+       WHERE stream_id = $1 AND state = 'open' AND policy = 'halt'`,
+      [streamId],
+    );
+    return rowCount === 1;
+  });
+}
