@@ -9,12 +9,12 @@ export interface ServiceProcessOptions {
   readonly outputLimit?: number;
 }
 
-/** A reader or writer as a process of its own, from the built code, as in production. */
+/** A reader, writer or watcher as a process of its own, from the built code, as in production. */
 export class ServiceProcess {
   readonly #child: ChildProcess;
   #output = '';
 
-  constructor(app: 'reader' | 'writer', configPath: string, options: ServiceProcessOptions = {}) {
+  constructor(app: 'reader' | 'writer' | 'watcher', configPath: string, options: ServiceProcessOptions = {}) {
     const { env = {}, outputLimit = 20_000 } = options;
     const main = fileURLToPath(new URL(`../../apps/${app}/dist/main.js`, import.meta.url));
     this.#child = spawn(process.execPath, [main, '--config', configPath], {

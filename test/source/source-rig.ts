@@ -12,7 +12,7 @@ import { ServiceProcess } from '../replay/service-process.js';
 export interface SourceRigOptions {
   /** The entries of `tables`, by table name in database shop. */
   readonly tables: Readonly<Record<string, object | null>>;
-  /** What else is in the configuration, on its top level. */
+  /** What else is in the configuration, on its top level, or instead. */
   readonly config?: object;
 }
 
@@ -27,7 +27,7 @@ export interface SourceRig {
   readonly configPath: string;
   /** What the processes wrote last. */
   output(): string;
-  startProcesses(): void;
+  startProcesses(...more: readonly 'watcher'[]): void;
   stop(): Promise<void>;
 }
 
@@ -61,8 +61,8 @@ export async function startSourceRig({ tables, config = {} }: SourceRigOptions):
     source,
     configPath,
     output: () => processes.map((process) => process.output).join('\n'),
-    startProcesses() {
-      processes = (['reader', 'writer', 'writer'] as const).map((app) => new ServiceProcess(app, configPath));
+    startProcesses(...more) {
+      processes = (['reader', 'writer', 'writer', ...more] as const).map((app) => new ServiceProcess(app, configPath));
     },
     async stop() {
       await Promise.all(processes.map((process) => process.stop()));

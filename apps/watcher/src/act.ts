@@ -67,13 +67,14 @@ export async function actOnChanges(
   } catch (error) {
     signal.throwIfAborted();
     const why = describeError(error);
-    logger.warn(
-      { table: `${stream.database}.${stream.table}`, error: why },
-      'a change at the source is not dealt with yet',
-    );
+    const table = `${stream.database}.${stream.table}`;
+    const outcome = `${why}; trying again`;
+    // Once is enough: it is in the record, too.
+    if (changes.some((change) => change.outcome !== outcome))
+      logger.warn({ table, error: why }, 'a change at the source is not dealt with yet');
     await note(
       changes.filter(({ policy }) => policy !== 'halt'),
-      `${why}; trying again`,
+      outcome,
       false,
     );
   }

@@ -37,7 +37,7 @@ export function describeTableChanges(before: TableKnowledge, after: TableKnowled
     .filter(({ name }) => !now.has(name) && !gone.includes(name))
     .map(({ name }): TableChange => ({ kind: 'described', detail: `column ${name} was dropped` }));
   const found = [...changes, ...dropped];
-  if (found.length > 0 || JSON.stringify(before) === JSON.stringify(after)) return found;
+  if (found.length > 0 || toCanonical(before) === toCanonical(after)) return found;
   return [{ kind: 'described', detail: 'comments, defaults, order, key or indexes changed' }];
 }
 
@@ -51,7 +51,7 @@ function describeAltered(from: ColumnKnowledge, to: ColumnKnowledge): TableChang
   if (from.definition !== to.definition && isOnlyMoreLabels(from, to))
     return [{ kind: 'described', detail: `column ${to.name} has more labels` }];
   const values = ({ definition, type, generated, isNullable }: ColumnKnowledge) =>
-    JSON.stringify([definition, type, generated, isNullable]);
+    toCanonical([definition, type, generated, isNullable]);
   // From NOT NULL to NULL alone changes no value.
   const wider = { ...from, isNullable: to.isNullable || from.isNullable };
   if (values(wider) === values(to)) return [];
@@ -61,4 +61,13 @@ function describeAltered(from: ColumnKnowledge, to: ColumnKnowledge): TableChang
 function isOnlyMoreLabels({ type: from }: ColumnKnowledge, { type: to }: ColumnKnowledge): boolean {
   if ((from.kind !== 'enum' && from.kind !== 'set') || from.kind !== to.kind) return false;
   return from.labels.every((label, i) => to.labels[i] === label);
+}
+
+/** The same text for the same content, whatever order its members have: what comes from jsonb has another one. */
+function toCanonical(value: unknown): string {
+  return JSON.stringify(value, (_, member: unknown) =>
+    typeof member === 'object' && member !== null && !Array.isArray(member)
+      ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : member,
+  );
 }

@@ -172,7 +172,7 @@ export async function isCaughtUp(
   { since, quietMs }: { readonly since: Date; readonly quietMs: number },
 ): Promise<boolean> {
   const { rows } = await pool.query<{ ready: boolean | null }>(
-    `SELECT bool_and(o.source_time > $2 + interval '1 second' OR coalesce(o.applied_at, '-infinity') < now() - $3 * interval '1 millisecond')
+    `SELECT bool_and(o.source_time > $2::timestamptz + interval '1 second' OR coalesce(o.applied_at, '-infinity') < now() - $3::float8 * interval '1 millisecond')
             AND bool_and(s.state <> 'halted' AND s.reader_state IN ('streaming', 'waiting')) AS ready
      FROM afterimage.offsets o JOIN afterimage.streams s ON s.id = o.stream_id WHERE o.stream_id = $1`,
     [streamId, since, quietMs],
