@@ -7,7 +7,7 @@ import { endWithThisProcess } from '@afterimage/local-servers';
 import { heapArguments, resolveConfigPath } from '@afterimage/service';
 import { CommandError } from './failures.js';
 
-export type AppName = 'reader' | 'writer';
+export type AppName = 'reader' | 'writer' | 'watcher';
 
 /** The built entry of an app. Apps run as processes of their own; none of their code is imported. */
 export function locateApp(name: AppName): string {

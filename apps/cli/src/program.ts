@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { createReaderCommand, createWriterCommand } from './commands/apps.js';
+import { createReaderCommand, createWatcherCommand, createWriterCommand } from './commands/apps.js';
 import { createConfigCommand } from './commands/config.js';
 import { createDeadLetterCommand } from './commands/dead-letter.js';
 import { createDemoCommand, createDemoSourceCommand } from './commands/demo.js';
@@ -10,6 +10,7 @@ import { createMigrateCommand } from './commands/migrate.js';
 import { createRebuildCommand } from './commands/rebuild.js';
 import { createAsOfCommand, createHistoryCommand } from './commands/rows.js';
 import { createSnapshotCommand } from './commands/snapshot.js';
+import { createResumeCommand, createSourceChangesCommand } from './commands/source-changes.js';
 import { createStatusCommand } from './commands/status.js';
 import { createSchemaVersionsCommand, createStreamsCommand } from './commands/streams.js';
 import { createRepairCommand, createVerifyCommand } from './commands/verify.js';
@@ -46,10 +47,13 @@ function createProgram(): Command {
     createDoctorCommand(),
     createReaderCommand(),
     createWriterCommand(),
+    createWatcherCommand(),
     createSnapshotCommand(),
     createStatusCommand(),
     createStreamsCommand(),
     createSchemaVersionsCommand(),
+    createSourceChangesCommand(),
+    createResumeCommand(),
     createHistoryCommand(),
     createAsOfCommand(),
     createRebuildCommand(),

@@ -133,8 +133,10 @@ export function describeReport(report: StatusReport): string[] {
     ...report.unreadSources.map((source) => `source ${source}: no reader is running; start one: afterimage reader`),
     ...(report.hasWriters || report.streams.length === 0 ? [] : ['no writer is running; start one: afterimage writer']),
     ...[...shared].map(([text, names]) => `${listNames(names)}: ${text}`),
+    ...report.streams.flatMap(describeSourceChanges),
     ...report.streams.flatMap(describeSnapshot),
     ...report.streams.flatMap(describeColumns),
+    ...describeUnknown(report.streams),
     ...(report.queueProblem === null ? [] : [`the queue cannot be read: ${report.queueProblem}`]),
   ];
 }
@@ -153,6 +155,18 @@ function describeTrouble(stream: StreamReport): string[] {
     ...(state === 'active' ? [] : [`writer ${state} (${stateCode ?? 'no code'}): ${stateMessage ?? ''}`]),
     ...(readerCode === null ? [] : [`reader ${readerState} (${readerCode}): ${readerMessage ?? ''}`]),
     ...(readerState === 'removed' ? ['not in the configuration any more: nothing is read or applied'] : []),
+  ];
+}
+
+function describeSourceChanges(stream: StreamReport): string[] {
+  return stream.sourceChanges.map((change) => `${nameOf(stream)} changed at the source: ${change}`);
+}
+
+function describeUnknown(streams: readonly StreamReport[]): string[] {
+  const unknown = streams.filter(({ isKnown, schemaVersion }) => !isKnown && schemaVersion > 0).map(nameOf);
+  if (unknown.length === 0) return [];
+  return [
+    `${listNames(unknown)}: key, exact types and labels are known only where they are configured; sources.<name>.mariadb lets MariaDB tell them`,
   ];
 }
 

@@ -19,6 +19,19 @@ export function createReaderCommand(): Command {
   );
 }
 
+/** `afterimage watcher` */
+export function createWatcherCommand(): Command {
+  const command = new Command('watcher')
+    .description('run the watcher in the foreground: notices what changes in MariaDB without an event, and acts on it')
+    .option('--pretty', 'log for people instead of JSON');
+  return withCommonOptions(command, { example: 'afterimage watcher --config afterimage.yaml' }).action(
+    async (options: AppOptions) => {
+      readConfig(options);
+      process.exitCode = await runApps('watcher', 1, options);
+    },
+  );
+}
+
 /** `afterimage writer` */
 export function createWriterCommand(): Command {
   const command = new Command('writer')

@@ -308,8 +308,8 @@ async function changeSchema(client: ClientBase, { batch, context, offset, mode }
 }
 
 function describeSchema({ version, target }: ReadySchema): NewSchema {
-  const notices = target.columns.flatMap(({ name, mapping }) =>
-    [mapping.notice, mapping.lost('v') === null ? mapping.unreliable : null].flatMap((text) =>
+  const notices = target.columns.flatMap(({ name, mapping, lookup }) =>
+    [mapping.notice, lookup || mapping.lost('v') !== null ? null : mapping.unreliable].flatMap((text) =>
       text === null ? [] : [{ column: name, text }],
     ),
   );

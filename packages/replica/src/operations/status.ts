@@ -27,6 +27,10 @@ export interface StreamStatus {
   /** Seconds between that event at the source and its application. */
   readonly applyDelay: number | null;
   readonly deadLetters: number;
+  /** Whether MariaDB said what the stream does not tell: keys, exact types, labels. */
+  readonly isKnown: boolean;
+  /** Changes at the source without an event that are not dealt with yet, in words. */
+  readonly sourceChanges: readonly string[];
   readonly unreliable: readonly { readonly column: string; readonly reason: string; readonly values: number }[];
 }
 
@@ -40,6 +44,9 @@ export async function readStatus(pool: Pool): Promise<StreamStatus[]> {
            coalesce(o.batches, 0)::text AS batches, o.source_time AS "sourceTime", o.applied_at AS "appliedAt",
            extract(epoch FROM o.applied_at - o.source_time)::float8 AS "applyDelay",
            (SELECT count(*) FROM afterimage.dead_letters d WHERE d.stream_id = s.id AND d.state = 'pending')::int AS "deadLetters",
+           s.knowledge_id IS NOT NULL AS "isKnown",
+           ARRAY(SELECT d.detail || coalesce(' (' || d.outcome || ')', '') FROM afterimage.detected_changes d
+                 WHERE d.stream_id = s.id AND d.state = 'open' ORDER BY d.id) AS "sourceChanges",
            (SELECT coalesce(json_agg(json_build_object('column', u.column_name, 'reason', u.reason, 'values', u.values) ORDER BY u.column_name), '[]')
             FROM afterimage.unreliable_columns u WHERE u.stream_id = s.id) AS unreliable
     FROM afterimage.streams s

@@ -242,8 +242,12 @@ async function recordUnreliable(client: ClientBase, streamId: string, { columns 
     `INSERT INTO afterimage.unreliable_columns (stream_id, column_name, reason)
      SELECT $1, name, reason FROM unnest($2::text[], $3::text[]) AS u(name, reason)
      ON CONFLICT (stream_id, column_name) DO UPDATE SET reason = excluded.reason`,
-    [streamId, unreliable.map((column) => column.name), unreliable.map((column) => column.unreliable)],
+    [streamId, unreliable.map((column) => column.name), unreliable.map(describeUnreliable)],
   );
+}
+
+function describeUnreliable({ unreliable, lookup }: StoredColumn): string {
+  return lookup === true ? `read from MariaDB as it is when a row has changed, because ${unreliable ?? ''}` : (unreliable ?? '');
 }
 
 /** A history row that says: all rows from before are gone. */
