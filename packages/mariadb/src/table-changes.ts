@@ -42,7 +42,7 @@ export function describeTableChanges(before: TableKnowledge, after: TableKnowled
 }
 
 function describeAdded({ name, default: given, generated, isAutoIncrement }: ColumnKnowledge): TableChange {
-  const isKnown = generated === null && !isAutoIncrement && (given.kind !== 'expression' || /^b'/.test(given.sql));
+  const isKnown = generated === null && !isAutoIncrement && (given.kind !== 'expression' || given.sql.startsWith("b'"));
   if (isKnown) return { kind: 'described', detail: `column ${name} was added` };
   return { kind: 'filled', detail: `column ${name} was added, with values of its own in the rows that were there` };
 }

@@ -247,7 +247,9 @@ async function recordUnreliable(client: ClientBase, streamId: string, { columns 
 }
 
 function describeUnreliable({ unreliable, lookup }: StoredColumn): string {
-  return lookup === true ? `read from MariaDB as it is when a row has changed, because ${unreliable ?? ''}` : (unreliable ?? '');
+  return lookup === true
+    ? `read from MariaDB as it is when a row has changed, because ${unreliable ?? ''}`
+    : (unreliable ?? '');
 }
 
 /** A history row that says: all rows from before are gone. */
