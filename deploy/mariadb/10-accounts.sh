@@ -10,6 +10,11 @@ GRANT SELECT ON mysql.* TO '$(quote "$MAXSCALE_USER")'@'%';
 -- SHOW CREATE TABLE, for a table whose CREATE TABLE is not in the binary logs any more.
 GRANT SELECT ON shop.* TO '$(quote "$MAXSCALE_USER")'@'%';
 
+-- Afterimage: what tables look like, and the rows that the stream does not have.
+CREATE USER 'afterimage'@'%' IDENTIFIED BY '$(quote "$MARIADB_PASSWORD")';
+GRANT BINLOG MONITOR, PROCESS ON *.* TO 'afterimage'@'%';
+GRANT SELECT ON shop.* TO 'afterimage'@'%';
+
 CREATE USER 'workload'@'%' IDENTIFIED BY '$(quote "$WORKLOAD_PASSWORD")';
 GRANT SELECT, INSERT, UPDATE, DELETE ON shop.* TO 'workload'@'%';
 SQL
