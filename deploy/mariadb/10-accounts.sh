@@ -11,7 +11,7 @@ GRANT SELECT ON mysql.* TO '$(quote "$MAXSCALE_USER")'@'%';
 GRANT SELECT ON shop.* TO '$(quote "$MAXSCALE_USER")'@'%';
 
 -- Afterimage: what tables look like, and the rows that the stream does not have.
-CREATE USER 'afterimage'@'%' IDENTIFIED BY '$(quote "$MARIADB_PASSWORD")';
+CREATE USER 'afterimage'@'%' IDENTIFIED BY '$(quote "$MARIADB_AFTERIMAGE_PASSWORD")';
 GRANT BINLOG MONITOR, PROCESS ON *.* TO 'afterimage'@'%';
 GRANT SELECT ON shop.* TO 'afterimage'@'%';
 
