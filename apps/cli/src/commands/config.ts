@@ -51,6 +51,8 @@ interface ExplainedTable {
   readonly mirror: string;
   readonly history: string;
   readonly key: readonly string[] | null;
+  /** MariaDB is asked for the key. */
+  readonly isKeyAsked: boolean;
 }
 
 interface Explanation {
@@ -68,8 +70,9 @@ function explainConfig(config: Config): Explanation {
       mirror: formatName(table.mirror),
       history: formatName(replicaNames(table.mirror, config.writer.historySuffix).history),
       key: table.settings.key ?? null,
+      isKeyAsked: table.settings.key === undefined && config.sources[table.source]?.mariadb !== undefined,
     })),
-    warnings: [...tables.flatMap(findTableWarnings), ...findWarnings(config)],
+    warnings: [...tables.flatMap((table) => findTableWarnings(config, table)), ...findWarnings(config)],
   };
 }
 
@@ -77,13 +80,12 @@ function formatName({ schema, table }: TableName): string {
   return `${schema}.${table}`;
 }
 
-function findTableWarnings({ source, database, table, settings }: ConfiguredTable): string[] {
+function findTableWarnings(config: Config, { source, database, table, settings }: ConfiguredTable): string[] {
+  if (settings.key !== undefined || config.sources[source]?.mariadb !== undefined) return [];
   const name = `${database}.${table} of ${source}`;
-  return settings.key === undefined
-    ? [
-        `${name} has no key: rows are matched whole, one at a time, which is right but slow; give it \`key: [column]\` if it has one`,
-      ]
-    : [];
+  return [
+    `${name} has no key: rows are matched whole, one at a time, which is right but slow; give it \`key: [column]\` if it has one, or let MariaDB tell it (sources.${source}.mariadb)`,
+  ];
 }
 
 function findWarnings(config: Config): string[] {
@@ -94,6 +96,8 @@ function findWarnings(config: Config): string[] {
     }
     if (resolveTables(name, source).length === 0) warnings.push(`source ${name}: no tables, nothing will be read`);
     if (source.tls?.rejectUnauthorized === false) warnings.push(`source ${name}: any TLS certificate is accepted`);
+    if (source.mariadb?.tls?.rejectUnauthorized === false)
+      warnings.push(`MariaDB of source ${name}: any TLS certificate is accepted`);
   }
   return warnings;
 }
@@ -111,9 +115,12 @@ function printExplanation(config: Config): void {
   const facts = [
     ['PostgreSQL', redactSecrets(postgres.url) as string],
     ['queue', describeQueueStore(config)],
-    ...Object.entries(config.sources).map(([name, source]) => [
-      `source ${name}`,
-      `MaxScale ${source.host}:${source.port} as ${source.user}, ${source.tls === undefined ? 'no TLS' : 'TLS'}, time zone ${source.timeZone}`,
+    ...Object.entries(config.sources).flatMap(([name, source]) => [
+      [
+        `source ${name}`,
+        `MaxScale ${source.host}:${source.port} as ${source.user}, ${source.tls === undefined ? 'no TLS' : 'TLS'}, time zone ${source.timeZone}`,
+      ],
+      ...(source.mariadb === undefined ? [] : [['', `MariaDB ${redactSecrets(source.mariadb.url) as string}`]]),
     ]),
     [
       'batches',
@@ -127,7 +134,7 @@ function printExplanation(config: Config): void {
     t.table,
     t.mirror,
     t.history,
-    t.key?.join(', ') ?? 'none: whole row',
+    t.key?.join(', ') ?? (t.isKeyAsked ? 'as in MariaDB' : 'none: whole row'),
     t.entry === t.table ? '' : `from ${t.entry}`,
   ]);
   console.log(renderTable(['SOURCE', 'TABLE', 'MIRROR', 'HISTORY', 'KEY', ''], rows));

@@ -3,6 +3,7 @@ import {
   listSchemaVersions,
   listStreamRecords,
   findStream,
+  readKeysInForce,
   replicaNames,
   type SchemaVersionRecord,
 } from '@afterimage/replica';
@@ -27,7 +28,7 @@ export function createStreamsCommand(): Command {
       s.table,
       s.mirror ?? '',
       s.history ?? '',
-      s.mirror === null ? '' : (s.key?.join(', ') ?? 'none: whole row'),
+      s.mirror === null ? '' : (s.key?.join(', ') ?? (s.isKeyKnown ? 'none: whole row' : 'as in MariaDB')),
       s.remark,
       s.id ?? '',
     ]);
@@ -38,6 +39,7 @@ export function createStreamsCommand(): Command {
 async function listStreams(config: Config, pool: Pool) {
   const settingsOf = configuredSettings(config);
   const registered = await listStreamRecords(pool);
+  const keys = await readKeysInForce(pool);
   const known = new Set(registered.map((s) => JSON.stringify([s.source, s.database, s.table])));
   const waiting = resolveAllTables(config).filter((t) => !known.has(JSON.stringify([t.source, t.database, t.table])));
   const all = [
@@ -54,7 +56,8 @@ async function listStreams(config: Config, pool: Pool) {
       partitions,
       mirror: names === undefined ? null : `${names.mirror.schema}.${names.mirror.table}`,
       history: names === undefined ? null : `${names.history.schema}.${names.history.table}`,
-      key: settings?.key ?? null,
+      key: keys.get(id ?? '') ?? settings?.key ?? null,
+      isKeyKnown: keys.has(id ?? '') || settings?.hasSource !== true,
       remark:
         id === null ? 'new: the reader will register it' : settings === undefined ? 'not configured any more' : '',
     };

@@ -55,6 +55,14 @@ export async function readStatus(pool: Pool): Promise<StreamStatus[]> {
   return rows;
 }
 
+/** The key in force of each stream that has a schema version, by stream id; null = rows are matched whole. */
+export async function readKeysInForce(pool: Pool): Promise<Map<string, readonly string[] | null>> {
+  const { rows } = await pool.query<{ id: string; key: string[] | null }>(
+    `SELECT DISTINCT ON (stream_id) stream_id AS id, key FROM afterimage.schema_versions ORDER BY stream_id, version DESC`,
+  );
+  return new Map(rows.map(({ id, key }) => [id, key]));
+}
+
 export interface SchemaVersionRecord {
   readonly version: number;
   readonly fingerprint: string;
