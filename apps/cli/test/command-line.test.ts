@@ -189,6 +189,7 @@ describe('the configuration file', () => {
           mirror: 'mirror.orders',
           history: 'mirror_history.orders',
           key: ['id'],
+          keyFrom: 'configuration',
         },
         {
           source: 'main',
@@ -197,6 +198,7 @@ describe('the configuration file', () => {
           mirror: 'shop.carts',
           history: 'shop_history.carts',
           key: null,
+          keyFrom: null,
         },
       ],
       warnings: [

@@ -51,8 +51,8 @@ interface ExplainedTable {
   readonly mirror: string;
   readonly history: string;
   readonly key: readonly string[] | null;
-  /** MariaDB is asked for the key. */
-  readonly isKeyAsked: boolean;
+  /** Where the key comes from; null = there is none. */
+  readonly keyFrom: 'configuration' | 'MariaDB' | null;
 }
 
 interface Explanation {
@@ -70,10 +70,15 @@ function explainConfig(config: Config): Explanation {
       mirror: formatName(table.mirror),
       history: formatName(replicaNames(table.mirror, config.writer.historySuffix).history),
       key: table.settings.key ?? null,
-      isKeyAsked: table.settings.key === undefined && config.sources[table.source]?.mariadb !== undefined,
+      keyFrom: keySource(config, table),
     })),
     warnings: [...tables.flatMap((table) => findTableWarnings(config, table)), ...findWarnings(config)],
   };
+}
+
+function keySource({ sources }: Config, { source, settings }: ConfiguredTable): ExplainedTable['keyFrom'] {
+  if (settings.key !== undefined) return 'configuration';
+  return sources[source]?.mariadb === undefined ? null : 'MariaDB';
 }
 
 function formatName({ schema, table }: TableName): string {
@@ -134,7 +139,7 @@ function printExplanation(config: Config): void {
     t.table,
     t.mirror,
     t.history,
-    t.key?.join(', ') ?? (t.isKeyAsked ? 'as in MariaDB' : 'none: whole row'),
+    t.key?.join(', ') ?? (t.keyFrom === 'MariaDB' ? 'as in MariaDB' : 'none: whole row'),
     t.entry === t.table ? '' : `from ${t.entry}`,
   ]);
   console.log(renderTable(['SOURCE', 'TABLE', 'MIRROR', 'HISTORY', 'KEY', ''], rows));

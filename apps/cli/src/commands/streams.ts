@@ -6,6 +6,7 @@ import {
   readKeysInForce,
   replicaNames,
   type SchemaVersionRecord,
+  type TableSettings,
 } from '@afterimage/replica';
 import { type Config, resolveAllTables } from '@afterimage/service';
 import { Command } from 'commander';
@@ -28,7 +29,7 @@ export function createStreamsCommand(): Command {
       s.table,
       s.mirror ?? '',
       s.history ?? '',
-      s.mirror === null ? '' : (s.key?.join(', ') ?? (s.isKeyKnown ? 'none: whole row' : 'as in MariaDB')),
+      s.mirror === null ? '' : (s.key?.join(', ') ?? 'none: whole row'),
       s.remark,
       s.id ?? '',
     ]);
@@ -57,11 +58,20 @@ async function listStreams(config: Config, pool: Pool) {
       mirror: names === undefined ? null : `${names.mirror.schema}.${names.mirror.table}`,
       history: names === undefined ? null : `${names.history.schema}.${names.history.table}`,
       key: keys.get(id ?? '') ?? settings?.key ?? null,
-      isKeyKnown: keys.has(id ?? '') || settings?.hasSource !== true,
-      remark:
-        id === null ? 'new: the reader will register it' : settings === undefined ? 'not configured any more' : '',
+      remark: describeStream(id, settings, keys),
     };
   });
+}
+
+function describeStream(
+  id: string | null,
+  settings: TableSettings | undefined,
+  keys: ReadonlyMap<string, unknown>,
+): string {
+  if (id === null) return 'new: the reader will register it';
+  if (settings === undefined) return 'not configured any more';
+  const isAsked = settings.hasSource && settings.key === null && !keys.has(id);
+  return isAsked ? 'MariaDB will be asked for its key with the first event' : '';
 }
 
 /** `afterimage schema-versions <table>` */
