@@ -21,18 +21,22 @@ export interface DemoProcess {
   stop(): Promise<boolean>;
 }
 
-async function startApp(
-  app: AppName,
-  options: { name: string; configPath: string; logFolder: string },
-): Promise<DemoProcess> {
-  const { name, configPath, logFolder } = options;
+export interface CrewOptions {
+  readonly configPath: string;
+  readonly logFolder: string;
+  /** Removed when the demo's process is gone without having stopped the crew. */
+  readonly temporaryDirectory?: string;
+}
+
+async function startApp(app: AppName, options: CrewOptions & { readonly name: string }): Promise<DemoProcess> {
+  const { name, configPath, logFolder, temporaryDirectory } = options;
   const logFile = join(logFolder, `${name}.log`);
   const log = await open(logFile, 'a');
   try {
     const args = [...heapArguments(), locateApp(app), '--config', configPath];
     // In a session of its own: a Ctrl-C on the terminal reaches the demo only, which then stops all in order.
     const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log.fd, log.fd] });
-    return attend(name, child, logFile);
+    return attend(name, child, logFile, temporaryDirectory);
   } finally {
     await log.close();
   }
@@ -78,12 +82,12 @@ function attend(name: string, child: ChildProcess, logFile: string, temporaryDir
 
 /** The reader and the writers: started, killed and started again, stopped. */
 export class Crew {
-  readonly #options: { readonly configPath: string; readonly logFolder: string };
+  readonly #options: CrewOptions;
   readonly #members = new Map<string, DemoProcess>();
   readonly #failure: Promise<never>;
   #fail: (error: Error) => void = () => undefined;
 
-  constructor(options: { readonly configPath: string; readonly logFolder: string }) {
+  constructor(options: CrewOptions) {
     this.#options = options;
     this.#failure = new Promise((_resolve, reject) => {
       this.#fail = reject;

@@ -5,7 +5,6 @@ import { CommandError } from '../failures.js';
 import { formatSeconds } from '../output.js';
 import { LagMeter } from './lag-meter.js';
 import type { Lane, ProgressBoard } from './progress-board.js';
-import type { SourceLink } from './source-link.js';
 import type { SentCounts } from './source-messages.js';
 
 const pollMs = 200;
@@ -14,9 +13,15 @@ const stuckMs = 30_000;
 
 type Applied = ReadonlyMap<string, number>;
 
+/** A workload that runs elsewhere, and how far it is. */
+export interface FollowedSource {
+  readonly sent: SentCounts;
+  readonly finished: boolean;
+}
+
 export interface Followed {
   readonly pool: pg.Pool;
-  readonly source: SourceLink;
+  readonly source: FollowedSource;
   readonly signal: AbortSignal;
 }
 
@@ -60,7 +65,8 @@ export async function followWorkload(followed: Followed, board: ProgressBoard, s
   }
 }
 
-async function readApplied(pool: pg.Pool): Promise<Applied> {
+/** Events of each stream that PostgreSQL has. */
+export async function readApplied(pool: pg.Pool): Promise<Applied> {
   return new Map((await readStatus(pool)).map((s) => [`${s.database}.${s.table}`, Number(s.ordinal)]));
 }
 
@@ -106,6 +112,7 @@ class RateMeter {
 function joinRecorded(lanes: readonly Lane[]): Lane[] {
   const live = lanes.filter(({ name }) => name.startsWith('shop.'));
   const recorded = lanes.filter(({ name }) => !name.startsWith('shop.'));
+  if (recorded.length === 0) return live;
   const sum = (pick: (lane: Lane) => number) => recorded.reduce((total, lane) => total + pick(lane), 0);
   const joined = {
     name: `${recorded.length} recorded`,
