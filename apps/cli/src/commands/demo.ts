@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { describeUse, parseCount } from '../options.js';
 
 interface DemoCommandOptions {
-  readonly seconds: number;
+  readonly seconds?: number;
   readonly rate?: number;
   readonly writers: number;
   readonly seed: number;
@@ -17,7 +17,7 @@ export function createDemoCommand(): Command {
   return new Command('demo')
     .description('the whole pipeline on this machine with nothing but Node, checked against its source')
     .option('-m, --mariadb', 'a real MariaDB as the source: snapshot, real SQL, verify, repair')
-    .option('-s, --seconds <n>', 'how long the workload runs', parseCount, 20)
+    .option('-s, --seconds <n>', 'how long the workload runs (20; with --mariadb 10)', parseCount)
     .option('-r, --rate <n>', 'transactions per second at the source (500; with --mariadb 100)', parseCount)
     .option('-w, --writers <n>', 'writer processes', parseCount, 2)
     .option('--seed <n>', 'the same seed gives the same rows', parseCount, 1)
@@ -31,13 +31,13 @@ export function createDemoCommand(): Command {
         ', 3 something differs from the source',
       ),
     )
-    .action(async ({ keep = false, crash = false, mariadb = false, rate, ...options }: DemoCommandOptions) => {
+    .action(async ({ keep = false, crash = false, mariadb = false, seconds, rate, ...options }: DemoCommandOptions) => {
       const { runDemo } = await import('../demo/demo-run.js');
       const { runMariadbDemo } = await import('../demo/mariadb-demo.js');
       const common = { ...options, keep, crash };
       const equal = await (mariadb
-        ? runMariadbDemo({ ...common, rate: rate ?? 100 })
-        : runDemo({ ...common, rate: rate ?? 500 }));
+        ? runMariadbDemo({ ...common, seconds: seconds ?? 10, rate: rate ?? 100 })
+        : runDemo({ ...common, seconds: seconds ?? 20, rate: rate ?? 500 }));
       process.exitCode = equal ? exitCodes.ok : exitCodes.difference;
     });
 }

@@ -81,6 +81,7 @@ async function plantAndRepair({ configPath, pool }: MariadbStage, { signal }: In
   console.log(` # ${statement};`);
   await pool.query(statement);
   const found = await runCommand({ configPath, signal }, ['verify', 'shop.customers', ...quiet]);
+  console.log('');
   const mended = await runCommand({ configPath, signal }, ['repair', 'shop.customers', ...quiet]);
   return found === exitCodes.difference && mended === exitCodes.ok;
 }

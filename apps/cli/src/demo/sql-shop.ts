@@ -41,6 +41,15 @@ export const sqlTables: Readonly<Record<string, string>> = {
   page_views: `CREATE TABLE page_views (path varchar(40), country char(2), took_ms double) COMMENT 'without a key'`,
 };
 
+/** Their primary keys. */
+export const sqlKeys: Readonly<Record<string, readonly string[] | null>> = {
+  customers: ['id'],
+  products: ['sku'],
+  orders: ['id'],
+  order_items: ['order_id', 'line'],
+  page_views: null,
+};
+
 export const stock = { customers: 300, products: 40, orders: 250, views: 200 };
 
 /** What the shop holds before anything streams. */
