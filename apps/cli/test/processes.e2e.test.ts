@@ -1,34 +1,12 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { createInterface } from 'node:readline';
 import { findFreePort } from '@afterimage/local-servers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 // @boundaries-ignore the harness that all tests share
 import { createDatabase, type TestDatabase } from '../../../test/harness/databases.js';
-import { cleanEnvironment, cliEntry, ConfigFolder, configFor } from './run-cli.js';
-
-interface Program {
-  readonly child: ChildProcess;
-  readonly lines: string[];
-  readonly exited: Promise<number | null>;
-}
-
-function start(args: readonly string[]): Program {
-  return startProgram(process.execPath, [cliEntry, ...args]);
-}
-
-function startProgram(file: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Program {
-  const child = spawn(file, args, {
-    env: cleanEnvironment(env),
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const lines: string[] = [];
-  createInterface(child.stdout).on('line', (line) => lines.push(line));
-  const exited = once(child, 'close').then(([code]) => code as number | null);
-  return { child, lines, exited };
-}
+import { start, startProgram } from './programs.js';
+import { cliEntry, ConfigFolder, configFor } from './run-cli.js';
 
 const patiently = { timeout: 40_000, interval: 50 };
 
