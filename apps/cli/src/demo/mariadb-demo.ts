@@ -3,7 +3,7 @@ import { runCommand } from './command-runs.js';
 import type { DemoOptions } from './demo-run.js';
 import { createInterruption, type Interruption } from './interruption.js';
 import { showChanges } from './live-changes.js';
-import { printHeading, printSqlClosing, printWhereToType } from './mariadb-report.js';
+import { printHeading, printHowToStay, printSqlClosing, printWhereToType } from './mariadb-report.js';
 import { type MariadbStage, setMariadbStage } from './mariadb-stage.js';
 import { followWorkload, readApplied } from './progress.js';
 import { createProgressBoard } from './progress-board.js';
@@ -29,6 +29,7 @@ export async function runMariadbDemo(options: DemoOptions): Promise<boolean> {
     const equal = await during(compare(stage, interruption));
     const mended = await during(plantAndRepair(stage, interruption));
     const stillEqual = !options.keep || (await stayUp(stage, interruption));
+    if (!options.keep) printHowToStay();
     const asItMust = copied && equal && mended && stillEqual;
     const orderly = await stage.crew.stop();
     const seconds = (performance.now() - startedAt) / 1000;
@@ -78,7 +79,7 @@ async function plantAndRepair({ configPath, pool }: MariadbStage, { signal }: In
   printHeading('One row of the mirror is spoilt by hand, found, and mended:');
   const { rows } = await pool.query<{ id: string }>('SELECT min(id) AS id FROM shop.customers');
   const statement = `UPDATE shop.customers SET balance = balance + 0.0001 WHERE id = ${rows[0]?.id ?? '0'}`;
-  console.log(` # ${statement};`);
+  console.log(` afterimage=# ${statement};\n`);
   await pool.query(statement);
   const found = await runCommand({ configPath, signal }, ['verify', 'shop.customers', ...quiet]);
   console.log('');

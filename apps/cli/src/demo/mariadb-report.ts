@@ -43,6 +43,10 @@ export async function printWhereToType({
   printHeading('What reaches PostgreSQL is shown here. Ctrl-C compares once more and removes everything:');
 }
 
+export function printHowToStay(): void {
+  console.log('\n To type SQL of your own and see it arrive: npm run demo -- --mariadb --keep');
+}
+
 export interface SqlClosing {
   readonly asItMust: boolean;
   readonly orderly: boolean;
