@@ -77,13 +77,13 @@ async function compare({ configPath }: MariadbStage, { signal }: Partial<Interru
 /** Resolves with whether `verify` found what was changed by hand, and `repair` put it right. */
 async function plantAndRepair({ configPath, pool }: MariadbStage, { signal }: Interruption): Promise<boolean> {
   printHeading('One row of the mirror is spoilt by hand, found, and mended:');
-  const { rows } = await pool.query<{ id: string }>('SELECT min(id) AS id FROM shop.customers');
-  const statement = `UPDATE shop.customers SET balance = balance + 0.0001 WHERE id = ${rows[0]?.id ?? '0'}`;
+  const { rows } = await pool.query<{ sku: string }>('SELECT min(sku) AS sku FROM shop.products');
+  const statement = `UPDATE shop.products SET price = price + 0.01 WHERE sku = '${rows[0]?.sku ?? ''}'`;
   console.log(` afterimage=# ${statement};\n`);
   await pool.query(statement);
-  const found = await runCommand({ configPath, signal }, ['verify', 'shop.customers', ...quiet]);
+  const found = await runCommand({ configPath, signal }, ['verify', 'shop.products', ...quiet]);
   console.log('');
-  const mended = await runCommand({ configPath, signal }, ['repair', 'shop.customers', ...quiet]);
+  const mended = await runCommand({ configPath, signal }, ['repair', 'shop.products', ...quiet]);
   return found === exitCodes.difference && mended === exitCodes.ok;
 }
 

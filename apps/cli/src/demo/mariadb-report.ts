@@ -35,6 +35,7 @@ export async function printWhereToType({
   printHeading('Type SQL in a second terminal, look at its mirror in a third:');
   console.log(`   mariadb --defaults-file=${optionFile} ${sqlDatabase}`);
   console.log(`     UPDATE customers SET tier = 'gold' WHERE id <= 3;`);
+  console.log('     TRUNCATE page_views;   -- of which no stream tells: the watcher notices');
   console.log(`\n   psql "${place} passfile=${passFile}"`);
   console.log('     SELECT id, name, tier, balance, settings FROM shop.customers ORDER BY id LIMIT 5;');
   console.log('     SELECT * FROM shop_history.customers WHERE id = 1 ORDER BY stream_ordinal;');

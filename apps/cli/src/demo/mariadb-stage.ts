@@ -44,7 +44,7 @@ export async function setMariadbStage(writers: number, closers: Closers): Promis
   await writeConfig(configPath, { postgresUrl: postgres.url, mariadbUrl, port: maxscale.port });
   const crew = new Crew({ configPath, logFolder, temporaryDirectory: folder });
   closers.add(() => crew.stop());
-  await startCrew(crew, writers);
+  await startCrew(crew, writers, ['watcher']);
   return { folder, configPath, mariadbUrl, postgresUrl: postgres.url, pool, connection, crew };
 }
 
@@ -123,6 +123,8 @@ async function writeConfig(
   const config = {
     postgres: { url: postgresUrl },
     queue: { backend: 'postgres' },
+    // What is typed should be seen while one looks.
+    watcher: { intervalMs: 1000, quietMs: 1000 },
     sources: {
       demo: {
         host: '127.0.0.1',

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sleep } from '@afterimage/service';
 import pg from 'pg';
+import type { AppName } from '../child-programs.js';
 import { formatSeconds } from '../output.js';
 import type { Crew } from './processes.js';
 import type { ProgressBoard } from './progress-board.js';
@@ -65,10 +66,13 @@ export function createPool(url: string): pg.Pool {
   return pool;
 }
 
-export async function startCrew(crew: Crew, writers: number): Promise<void> {
+/** A reader, writers, and one each of `others`. */
+export async function startCrew(crew: Crew, writers: number, others: readonly AppName[] = []): Promise<void> {
   const names = Array.from({ length: writers }, (_, index) => `writer-${index + 1}`);
-  const starting = [crew.start('reader', 'reader'), ...names.map((name) => crew.start('writer', name))];
-  await step(`reader and ${writers} writers, each a process`, Promise.all(starting));
+  const single = (['reader', ...others] as const).map((app) => crew.start(app, app));
+  const starting = [...single, ...names.map((name) => crew.start('writer', name))];
+  const told = ['reader', ...others, `${writers} writers`].join(', ').replace(/, (?=[^,]*$)/, ' and ');
+  await step(`${told}, each a process`, Promise.all(starting));
 }
 
 /** kill -9 of a writer after a third of the time and of the reader after two thirds; each is started again. */
