@@ -58,6 +58,10 @@ describe.skipIf(await mariadbMissing('private'))('the demo with a MariaDB', () =
     await connection.query(`UPDATE customers SET name = 'typed by hand', settings = '{"typed": true}' WHERE id = 1`);
     const shown = /customers {2}update {2}id 1: name .* → typed by hand, settings .* → {"typed": true}/;
     await vi.waitUntil(() => printed(shown).length === 1, { timeout: 20_000, interval: 50 });
+    // No stream tells of it.
+    await connection.query('TRUNCATE page_views');
+    const emptied = /more rows of page_views/;
+    await vi.waitUntil(() => printed(emptied).length === 1, { timeout: 40_000, interval: 50 });
 
     const port = /port=(\d+)/.exec(readFileSync(optionFile, 'utf8'))?.[1] ?? '';
     await connection.end();
