@@ -1,19 +1,10 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { openSourceDatabase, parseMariadbUrl } from '@afterimage/mariadb';
-import {
-  configuredSettings,
-  findStream,
-  listDetectedChanges,
-  listStreamRecords,
-  rebuild,
-  readSnapshots,
-} from '@afterimage/replica';
+import { configuredSettings, listDetectedChanges, listStreamRecords, rebuild } from '@afterimage/replica';
 import { loadConfig } from '@afterimage/service';
-import { repairTable, type Sides, verifyTable } from '@afterimage/verification';
+import { type Sides, verifyTable } from '@afterimage/verification';
 import { type Connection, createConnection, type Pool } from 'mariadb';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { cliEntry, runCli } from '../../apps/cli/test/run-cli.js';
+import { runCli } from '../../apps/cli/test/run-cli.js';
 import { describeDifference } from '../faults/difference.js';
 import { mariadbMissing } from '../harness/mariadb.js';
 import { type SourceRig, startSourceRig } from './source-rig.js';
