@@ -74,8 +74,9 @@ function compareStates(before: SourceState, after: SourceState, policies: Config
       policy: kind === 'filled' || kind === 'modified' ? policies[kind] : 'adopt',
     }),
   );
+  // Without storage but known: it was away when its storage was read, and back when its definition was.
   const isReplaced =
-    before.storage !== null && after.storage !== null && isStorageReplaced(before.storage, after.storage);
+    after.storage !== null && (before.storage === null || isStorageReplaced(before.storage, after.storage));
   // An ALTER TABLE that rewrites the rows gives them another place, too: what it changed has been said.
   if (!isReplaced || known.some(({ kind }) => kind === 'filled' || kind === 'modified')) return known;
   const detail =

@@ -39,7 +39,7 @@ export async function openView(options: ViewOptions): Promise<ConsistentView> {
   const held: PoolConnection[] = [];
   const take = async (): Promise<PoolConnection> => {
     const connection = await source.getConnection();
-    connection.on('error', () => undefined);
+    connection.on('error', ignoreError);
     held.push(connection);
     await connection.query(sessionSetup);
     return connection;
@@ -60,12 +60,17 @@ export async function openView(options: ViewOptions): Promise<ConsistentView> {
   }
 }
 
+/** The queries under way tell of it, too. */
+function ignoreError(): void {}
+
 /** A connection with a query under way cannot be used again. */
 async function release(connection: PoolConnection): Promise<void> {
   if (!connection.isValid()) return connection.destroy();
   try {
     await connection.query('UNLOCK TABLES');
     await connection.rollback();
+    // It serves many tables, one after the other.
+    connection.off('error', ignoreError);
     await connection.release();
   } catch {
     connection.destroy();

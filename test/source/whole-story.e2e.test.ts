@@ -1,0 +1,153 @@
+import { openSourceDatabase, parseMariadbUrl } from '@afterimage/mariadb';
+import { configuredSettings, listDetectedChanges, listStreamRecords, rebuild } from '@afterimage/replica';
+import { loadConfig } from '@afterimage/service';
+import { type Sides, verifyTable } from '@afterimage/verification';
+import { type Connection, createConnection, type Pool } from 'mariadb';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { runCli } from '../../apps/cli/test/run-cli.js';
+import { describeDifference } from '../faults/difference.js';
+import { mariadbMissing } from '../harness/mariadb.js';
+import { type SourceRig, startSourceRig } from './source-rig.js';
+import { readBothSides } from './story-oracle.js';
+import { definitionChanges, describeStory, type StoryTable } from './story-tables.js';
+import { StoryWorkload } from './story-workload.js';
+
+/** The long form: AFTERIMAGE_STORY_ROWS=200000. */
+const rows = Number(process.env['AFTERIMAGE_STORY_ROWS'] ?? 3000);
+const isLong = rows > 10_000;
+const patienceMs = isLong ? 600_000 : 90_000;
+const settle = { quietMs: 2000, timeoutMs: patienceMs };
+
+describe.skipIf(await mariadbMissing('private'))(`the whole story, of ${rows} orders`, () => {
+  let rig: SourceRig;
+  let tables: readonly StoryTable[];
+  let workload: StoryWorkload;
+  let source: Pool;
+  let connection: Connection;
+  let sides: Sides;
+
+  const eventually = (look: () => Promise<unknown>, expected: unknown): Promise<unknown> =>
+    vi.waitFor(async () => expect(await look(), rig.output()).toEqual(expected), {
+      timeout: patienceMs,
+      interval: 300,
+    });
+  const connect = async (): Promise<Connection> => {
+    const opened = await createConnection({ ...parseMariadbUrl(rig.mariadb.url), database: 'shop' });
+    opened.on('error', () => undefined);
+    await opened.query(`SET SESSION sql_mode = '', lock_wait_timeout = 60`);
+    return opened;
+  };
+  const count = async (text: string): Promise<number> => {
+    const { rows: found } = await rig.database.pool.query<{ n: number }>(`SELECT count(*)::int AS n FROM ${text}`);
+    return found[0]?.n ?? 0;
+  };
+  const differences = async (): Promise<string[]> => {
+    const found: string[] = [];
+    for (const { name } of tables) {
+      const { expected, actual } = await readBothSides({ source: connection, postgres: rig.database.pool }, name);
+      const difference = describeDifference(name, actual, expected);
+      if (difference !== null) found.push(difference);
+    }
+    return found;
+  };
+  const verifyAll = async (): Promise<unknown[]> => {
+    const found: unknown[] = [];
+    for (const stream of await listStreamRecords(rig.database.pool)) {
+      const { table, outcome, message, missing, extra, different, samples, findings } = await verifyTable({
+        sides,
+        stream,
+        settle,
+      });
+      if (outcome !== 'equal') found.push({ table, outcome, message, missing, extra, different, samples, findings });
+    }
+    return found;
+  };
+  const rebuildAll = async (): Promise<unknown[]> => {
+    const found: unknown[] = [];
+    for (const stream of await listStreamRecords(rig.database.pool)) {
+      const result = await rebuild(rig.database.pool, { stream, settingsOf: sides.settingsOf, apply: false });
+      if (!result.equal) found.push({ table: stream.table, ...result });
+    }
+    return found;
+  };
+  const openChanges = async (): Promise<unknown[]> => {
+    const found: unknown[] = [];
+    for (const { id, table } of await listStreamRecords(rig.database.pool)) {
+      for (const change of await listDetectedChanges(rig.database.pool, id, { all: false }))
+        found.push({ table, ...change });
+    }
+    return found;
+  };
+  const expectEqual = async (): Promise<void> => {
+    await rig.feed.catchUp();
+    await eventually(openChanges, []);
+    await eventually(differences, []);
+    expect(await verifyAll()).toEqual([]);
+    expect(await rebuildAll()).toEqual([]);
+    expect(await count('afterimage.dead_letters')).toBe(0);
+    expect(await count(`afterimage.streams WHERE state_code IS NOT NULL AND state = 'halted'`)).toBe(0);
+  };
+
+  beforeAll(async () => {
+    tables = await describeStory();
+    rig = await startSourceRig({
+      tables: Object.fromEntries(tables.map(({ name, settings = null }) => [name, settings])),
+      config: { watcher: { intervalMs: 300, quietMs: 1000 } },
+      before: async (first) => {
+        await first.query(`SET SESSION sql_mode = ''`);
+        for (const { create, fill } of tables) for (const sql of [create, ...fill(rows)]) await first.query(sql);
+        await first.query('CREATE TABLE exchanged_other (id int NOT NULL PRIMARY KEY, a varchar(20) NULL)');
+        await first.query(`INSERT INTO exchanged_other VALUES (1, 'other'), (2, NULL), (90000, 'far')`);
+      },
+    });
+    source = openSourceDatabase({ url: rig.mariadb.url, connections: 3 });
+    sides = {
+      source,
+      postgres: rig.database.pool,
+      settingsOf: configuredSettings(loadConfig(rig.configPath, {})),
+    };
+    connection = await connect();
+    workload = new StoryWorkload({ url: rig.mariadb.url, tables, rows, seed: 1, pauseMs: isLong ? 2 : 5 });
+  }, patienceMs);
+
+  afterAll(async () => {
+    await workload.end().catch(() => undefined);
+    await connection.end().catch(() => undefined);
+    await source.end();
+    await rig.stop();
+  }, 60_000);
+
+  it(
+    'rows that were there before the stream are copied while all tables change, and the stream goes on from there',
+    async () => {
+      const copied = await runCli(['snapshot', '--json', '--config', rig.configPath]);
+      expect(copied, copied.stdout).toMatchObject({ code: 0, stderr: '' });
+      rig.startProcesses('watcher');
+      await eventually(() => count('afterimage.source_states'), tables.length);
+      const commits = workload.commits;
+      await vi.waitFor(() => expect(workload.commits).toBeGreaterThan(commits + 50), { timeout: 60_000 });
+      expect(await verifyAll()).toEqual([]);
+    },
+    patienceMs,
+  );
+
+  it(
+    'definitions change in every way, with events and without, while rows change',
+    async () => {
+      const steps = Math.max(...Object.values(definitionChanges).map((list) => list.length));
+      for (let step = 0; step < steps; step += 1) {
+        for (const [name, list] of Object.entries(definitionChanges)) {
+          const sql = list[step]?.replaceAll('{}', name);
+          if (sql !== undefined) await connection.query(sql);
+        }
+        const commits = workload.commits;
+        await vi.waitFor(() => expect(workload.commits).toBeGreaterThan(commits + 30), { timeout: 60_000 });
+      }
+      await workload.end();
+      // The stream tells of columns only with the next row.
+      for (const name of Object.keys(definitionChanges)) await connection.query(`DELETE FROM ${name} LIMIT 1`);
+      await expectEqual();
+    },
+    patienceMs * 2,
+  );
+});
