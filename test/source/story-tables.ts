@@ -13,7 +13,7 @@ export interface StoryTable {
 }
 
 /** Rows with lower ids are the same from the beginning to the end. */
-export const quietIds = 100;
+const quietIds = 100;
 
 function pickId(dice: Dice, rows: number): number {
   return dice.between(quietIds, quietIds + Math.max(rows, 300));
