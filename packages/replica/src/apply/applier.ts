@@ -15,7 +15,7 @@ import { rollBack, withConnection } from '../transaction.js';
 import { type Again, changeMode, createQuestions, isAgain, judgeKnown, type Mode } from './attempts.js';
 import { type ReadySchema, StreamContext } from './context.js';
 import { needsLookups } from './lookup.js';
-import { relaxNotNull } from './relax.js';
+import { refusedNull, relaxNotNull } from './relax.js';
 import type { SourceDatabases } from './source.js';
 import { type IsolationResult, isolateRefused } from './isolate.js';
 import {
@@ -109,11 +109,11 @@ async function attempt(pool: Pool, batch: Batch, context: StreamContext, mode: M
       const { outcome, ready, offset, isOver } = await applyLocked(client, batch, context, mode);
       const isDone = outcome.kind === 'applied' || (outcome.kind === 'unknown-values' && outcome.ready.isNew);
       if (isOver !== true) await client.query(isDone ? 'COMMIT' : 'ROLLBACK');
+      if (outcome.kind === 'refused-null') await relaxNotNull(client, outcome.ready, outcome.column);
       if (isDone) rememberSchema(context, ready, offset);
       return outcome;
     } catch (error) {
       await rollBack(client);
-      if (mode.rows === 'whole' && (await relaxNotNull(client, context, error))) return { kind: 'barrier' };
       return interpret(client, batch, error, mode);
     }
   });
@@ -259,11 +259,19 @@ interface LockedRun {
 }
 
 async function applyRun(client: ClientBase, locked: LockedRun, inForce: ReadySchema | null): Promise<Applied> {
-  const { batch, context, offset, position, run, mode } = locked;
-  if (inForce !== null && mode.rows === 'whole' && !isHaltedHere(offset)) {
-    return applyAtOnce(client, locked, inForce);
-  }
   const ready = inForce ?? (await changeSchema(client, locked));
+  try {
+    const isUsual = inForce !== null && locked.mode.rows === 'whole' && !isHaltedHere(locked.offset);
+    return await (isUsual ? applyAtOnce(client, locked, ready) : applyInSteps(client, locked, ready));
+  } catch (error) {
+    const column = refusedNull(ready, error);
+    if (column === null) throw error;
+    return without({ kind: 'refused-null', column, ready });
+  }
+}
+
+async function applyInSteps(client: ClientBase, locked: LockedRun, ready: ReadySchema): Promise<Applied> {
+  const { batch, context, offset, position, run, mode } = locked;
   if (ready.isNew && mode.canAsk && needsLookups(ready)) {
     return { outcome: { kind: 'unknown-values', ready, newSchema: describeSchema(ready) }, ready };
   }
@@ -302,7 +310,7 @@ async function applyAtOnce(
 }
 
 async function changeSchema(client: ClientBase, { batch, context, offset, mode }: LockedRun): Promise<ReadySchema> {
-  const ready = await context.change(client, batch, offset, mode.learned);
+  const ready = await context.change(client, batch, offset, { ...mode.learned, nullable: mode.nullable });
   await recordSchemaVersion(client, batch.stream.id, ready.version.version);
   return ready;
 }

@@ -17,6 +17,8 @@ export interface Mode {
   readonly canAsk: boolean;
   readonly learned?: Learned;
   readonly lookups?: Lookups;
+  /** Mirror columns that a row of this batch is NULL in, though a NOT NULL is known. */
+  readonly nullable?: ReadonlySet<string>;
   /** A schema that this batch brought into force in an attempt before. */
   readonly newSchema?: NewSchema;
 }
@@ -25,6 +27,8 @@ export interface Mode {
 export type Again =
   | { readonly kind: 'refused' }
   | { readonly kind: 'barrier' }
+  /** By the NOT NULL of a mirror column that is known too early. */
+  | { readonly kind: 'refused-null'; readonly column: string; readonly ready: ReadySchema }
   | { readonly kind: 'unknown-table' }
   /** With a schema that came into force in this attempt, which is committed by itself. */
   | { readonly kind: 'unknown-values'; readonly ready: ReadySchema; readonly newSchema?: NewSchema };
@@ -65,6 +69,7 @@ export function createQuestions(
 const againKinds: ReadonlySet<string> = new Set<Again['kind']>([
   'refused',
   'barrier',
+  'refused-null',
   'unknown-table',
   'unknown-values',
 ]);
@@ -80,6 +85,8 @@ export async function changeMode(again: Again, mode: Mode, ask: Questions | null
       return { rows: 'isolated' };
     case 'barrier':
       return { lock: 'stream' };
+    case 'refused-null':
+      return { lock: 'stream', nullable: new Set([...(mode.nullable ?? []), again.column]) };
     case 'unknown-table':
       return { ...(await ask?.aboutTable()) };
     case 'unknown-values': {

@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg';
 import type { Batch } from '@afterimage/change-events';
-import { applySchemaChange, isInForce } from '../schema/change.js';
+import { type SchemaChange, applySchemaChange, isInForce } from '../schema/change.js';
 import { type TargetSchema, targetSchema } from '../schema/target.js';
 import { StreamHalted } from '../errors.js';
 import { type KnowledgeRecord, type SchemaVersion, keyNames, loadKnowledge, loadVersion } from '../schema/versions.js';
@@ -134,11 +134,11 @@ export class StreamContext {
     client: ClientBase,
     batch: SchemaSource,
     offset: LockedOffset,
-    learned: Learned | undefined,
+    learned: Partial<Learned> & Pick<SchemaChange, 'nullable'>,
   ): Promise<ReadySchema> {
     const { settings, names } = this;
     const before = await loadVersion(client, batch.stream.id, offset.schemaVersion);
-    const knowledge = learned?.knowledge ?? (await loadKnowledge(client, offset.knowledgeId));
+    const knowledge = learned.knowledge ?? (await loadKnowledge(client, offset.knowledgeId));
     const target = this.#findTarget(batch, offset, { version: before, knowledge });
     // What the configuration changed holds from this batch on, what the source changed from its first event on.
     const { since, fingerprint } = batch.schema;
@@ -150,7 +150,8 @@ export class StreamContext {
       settings,
       names,
       knowledge,
-      prepared: learned?.prepared,
+      prepared: learned.prepared,
+      nullable: learned.nullable,
     };
     const version = await applySchemaChange(client, change);
     return readySchema({ version, target, names, isNew: true });

@@ -2,6 +2,7 @@ import type { ClientBase } from 'pg';
 import { describeError, isRowRefused, sqlState } from '../errors.js';
 import type { ReadySchema } from './context.js';
 import type { Lookups } from './lookup.js';
+import { refusedNull } from './relax.js';
 import { type Run, type RunResult, runEvents } from './run.js';
 import { type Unit, splitUnits } from './units.js';
 
@@ -48,7 +49,7 @@ export async function isolateRefused(
       missing += result.missing;
       for (const [name, count] of result.lost) lost.set(name, (lost.get(name) ?? 0) + count);
     } catch (error) {
-      if (!isRowRefused(error)) throw error;
+      if (!isRowRefused(error) || refusedNull(ready, error) !== null) throw error;
       await client.query('ROLLBACK TO SAVEPOINT isolate');
       await client.query('RELEASE SAVEPOINT isolate');
       if (units.length === 1) {

@@ -25,6 +25,8 @@ export interface SchemaChange {
   readonly knowledge: KnowledgeRecord | null;
   /** A mirror and a first history segment that are there already, under their own names in this schema, and become the stream's. */
   readonly prepared?: string | undefined;
+  /** Columns of the mirror that must take NULL, because rows that come are NULL in them. */
+  readonly nullable?: ReadonlySet<string> | undefined;
 }
 
 /** Whether `current` is what the batch's fields and the settings of now ask for. */
@@ -81,12 +83,12 @@ function refusal(names: ReplicaNames, error: unknown): StreamHalted {
 }
 
 async function changeSchema(client: ClientBase, change: SchemaChange): Promise<SchemaVersion> {
-  const { batch, current, target, settings, names } = change;
+  const { batch, current, target, settings, names, knowledge, nullable } = change;
   const changes = planSchemaChange(current, target, settings.rename);
   const made = await changeMirror(client, change, changes);
 
   const { next, isNewShape } = nextVersion(change, changes, made);
-  const aligned = await alignMirror(client, { names, settings, target, current, knowledge: change.knowledge });
+  const aligned = await alignMirror(client, { names, settings, target, current, knowledge, nullable });
   const steps = [...made.steps, ...aligned];
   if (steps.length === 0)
     steps.push({ kind: 'unchanged', column: null, detail: 'same columns and types in PostgreSQL', statement: null });

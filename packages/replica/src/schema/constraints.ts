@@ -14,6 +14,8 @@ export interface MirrorAlignment {
   readonly target: TargetSchema;
   readonly current: SchemaVersion | null;
   readonly knowledge: KnowledgeRecord | null;
+  /** Columns of the mirror that must take NULL, whatever is known of them. */
+  readonly nullable?: ReadonlySet<string> | undefined;
 }
 
 /** What PostgreSQL's catalog says of one column of a mirror. */
@@ -83,12 +85,12 @@ export async function dropLabelChecks(
 
 async function alignNotNull(
   client: ClientBase,
-  { names, target, settings }: MirrorAlignment,
+  { names, target, settings, nullable }: MirrorAlignment,
   column: TargetColumn,
   there: MirrorColumn,
 ): Promise<SchemaStep[]> {
   if (column.known === null || target.key?.includes(column.mirror) === true) return [];
-  const wanted = isNeverNull(column, settings);
+  const wanted = isNeverNull(column, settings) && nullable?.has(column.mirror) !== true;
   if (wanted === there.notNull) return [];
   const alter = `ALTER TABLE ${quoteTable(names.mirror)} ALTER COLUMN ${quoteName(column.mirror)}`;
   const statement = `${alter} ${wanted ? 'SET' : 'DROP'} NOT NULL`;

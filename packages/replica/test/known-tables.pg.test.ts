@@ -1,0 +1,93 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { ColumnKnowledge, TableKnowledge } from '@afterimage/mariadb';
+// @boundaries-ignore the harness that all tests share
+import { type TestDatabase, createDatabase } from '../../../test/harness/databases.js';
+import { createApplier, registerStreams } from '../src/index.js';
+import { ScriptedStream, field, testSettings } from './batches.js';
+
+let database: TestDatabase;
+let source: ScriptedStream;
+
+beforeEach(async () => {
+  database = await createDatabase();
+  const [stream] = await registerStreams(database.pool, 'main', [{ database: 'shop', table: 'orders' }]);
+  if (stream === undefined) throw new Error('not registered');
+  const { id, database: name, table } = stream;
+  source = new ScriptedStream({ id, source: 'main', database: name, table });
+});
+afterEach(() => database.drop());
+
+const applier = () => createApplier(database.pool, () => testSettings({ key: null }));
+const rows = async (sql: string) => (await database.pool.query<unknown[]>({ text: sql, rowMode: 'array' })).rows;
+
+function integer(name: string, changes: Partial<ColumnKnowledge> = {}): ColumnKnowledge {
+  return {
+    name,
+    streamName: name,
+    definition: 'int(11)',
+    type: { kind: 'integer', name: 'int', isUnsigned: false, isZerofill: false },
+    isNullable: true,
+    default: { kind: 'null' },
+    generated: null,
+    isInvisible: false,
+    isAutoIncrement: false,
+    onUpdate: null,
+    comment: '',
+    ...changes,
+  };
+}
+const notNull = { isNullable: false, default: { kind: 'none' } } as const;
+
+/** What holds for the batches to come. */
+async function know(key: string, columns: readonly ColumnKnowledge[]): Promise<void> {
+  const about = { database: 'shop', table: 'orders', comment: '', engine: 'InnoDB', isSystemVersioned: false };
+  const table: TableKnowledge = { ...about, columns, key: { kind: 'primary', columns: [key] }, indexes: [] };
+  await database.pool.query(
+    `WITH k AS (INSERT INTO afterimage.table_knowledge (source, database_name, table_name, knowledge, first_seen, last_seen)
+       VALUES ('main', 'shop', 'orders', $1, now(), now()) RETURNING id)
+     UPDATE afterimage.streams SET knowledge_id = k.id FROM k`,
+    [JSON.stringify(table)],
+  );
+}
+
+describe('a row of before its column became NOT NULL', () => {
+  const fields = [field('id', 'int', 'int'), field('a', 'int', 'int')];
+  test('is applied when it comes with the first rows of the stream', async () => {
+    await know('id', [integer('id', notNull), integer('a', notNull)]);
+    source.fields = fields;
+    const batch = source.transaction(['insert', 1, null], ['insert', 2, 5]).cut();
+    expect(await applier().apply(batch)).toMatchObject({ kind: 'applied', refused: 0 });
+    expect(await rows('SELECT id, a FROM shop.orders ORDER BY id')).toEqual([
+      [1, null],
+      [2, 5],
+    ]);
+  });
+
+  test('is applied when it comes with new columns', async () => {
+    await know('id', [integer('id', notNull), integer('a', notNull), integer('b')]);
+    source.fields = fields;
+    const writer = applier();
+    await writer.apply(source.transaction(['insert', 2, 5]).cut());
+    const batch = source
+      .alter([...fields, field('b', 'int', 'int')])
+      .transaction(['insert', 1, null, 3])
+      .cut();
+    expect(await writer.apply(batch)).toMatchObject({ kind: 'applied', refused: 0 });
+    expect(await rows('SELECT id, a, b FROM shop.orders ORDER BY id')).toEqual([
+      [1, null, 3],
+      [2, 5, null],
+    ]);
+  });
+
+  test('is applied by a writer that has just started', async () => {
+    await know('id', [integer('id', notNull), integer('a', notNull)]);
+    source.fields = fields;
+    await applier().apply(source.transaction(['insert', 2, 5]).cut());
+    const batch = source.transaction(['insert', 1, null]).cut();
+    expect(await applier().apply(batch)).toMatchObject({ kind: 'applied', refused: 0 });
+    expect(await rows('SELECT id, a FROM shop.orders ORDER BY id')).toEqual([
+      [1, null],
+      [2, 5],
+    ]);
+  });
+});
