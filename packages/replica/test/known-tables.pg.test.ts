@@ -91,3 +91,19 @@ describe('a row of before its column became NOT NULL', () => {
     ]);
   });
 });
+
+describe('a key', () => {
+  const primaryKey = `SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+    WHERE i.indisprimary AND i.indrelid = 'shop.orders'::regclass`;
+
+  test('stays one when its column is renamed in a way that the stream does not tell', async () => {
+    await know('id', [integer('id', notNull), integer('a')]);
+    source.fields = [field('id', 'int', 'int'), field('a', 'int', 'int')];
+    await applier().apply(source.transaction(['insert', 1, 5]).cut());
+    await know('number', [integer('number', notNull), integer('a')]);
+    const batch = source.transaction(['update_before', 1, 5], ['update_after', 1, 6]).cut();
+    expect(await applier().apply(batch)).toMatchObject({ kind: 'applied', newSchema: { version: 2 } });
+    expect(await rows(primaryKey)).toEqual([['number']]);
+    expect(await rows('SELECT number, a FROM shop.orders')).toEqual([[1, 6]]);
+  });
+});

@@ -44,7 +44,7 @@ export function targetSchema(
   const known = matchColumns(fields, knowledge, settings.rename);
   const mirrorNames = mirrorColumnNames(fields.map((field, i) => known[i]?.name ?? field.name));
   const historyNames = historyColumnNames(mirrorNames);
-  const key = settings.key ?? keyInStream(fields, knowledge);
+  const key = settings.key ?? keyInStream(fields, known, knowledge);
   const columns = fields.map((field, i): TargetColumn => {
     const source = known[i] ?? null;
     const mapping = mapKnown(field, source, settings);
@@ -74,11 +74,15 @@ export function targetOf(version: SchemaVersion, settings: TableSettings): Targe
   return { columns, key: version.key };
 }
 
-/** MariaDB's key, when the rows that arrive have all of it. */
-function keyInStream(fields: readonly Field[], knowledge: TableKnowledge | null): string[] | null {
+/** MariaDB's key by the names that the stream has, when the rows that arrive have all of it. */
+function keyInStream(
+  fields: readonly Field[],
+  known: readonly (SourceColumn | undefined)[],
+  knowledge: TableKnowledge | null,
+): string[] | null {
   const key = knowledge === null ? null : keyOfKnowledge(knowledge);
-  const names = new Set(fields.map(({ name }) => name));
-  return key?.every((name) => names.has(name)) === true ? key : null;
+  const parts = key?.map((name) => fields.find((_, i) => known[i]?.streamName === name)?.name) ?? null;
+  return parts?.every((name) => name !== undefined) === true ? parts : null;
 }
 
 function mapKnown(field: Field, source: SourceColumn | null, settings: TableSettings): ColumnMapping {
