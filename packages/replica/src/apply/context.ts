@@ -1,8 +1,8 @@
 import type { ClientBase } from 'pg';
 import type { Batch } from '@afterimage/change-events';
 import { type SchemaChange, applySchemaChange, isInForce } from '../schema/change.js';
-import { type TargetSchema, targetSchema } from '../schema/target.js';
-import { StreamHalted } from '../errors.js';
+import { type TargetSchema, isKeyLeftOut, targetSchema } from '../schema/target.js';
+import { StreamHalted, sqlState } from '../errors.js';
 import { type KnowledgeRecord, type SchemaVersion, keyNames, loadKnowledge, loadVersion } from '../schema/versions.js';
 import { type ReplicaNames, replicaNames } from '../names.js';
 import type { TableSettings } from '../settings.js';
@@ -153,8 +153,29 @@ export class StreamContext {
       prepared: learned.prepared,
       nullable: learned.nullable,
     };
+    return this.#bringAbout(client, change, isDividedByKey(batch, offset, null));
+  }
+
+  /** Where the key is none of the configuration's and the mirror's rows do not have it, without one. */
+  async #bringAbout(client: ClientBase, change: SchemaChange, isUndivided: boolean): Promise<ReadySchema> {
+    const { settings, target, knowledge, prepared } = change;
+    const isKeyNeeded = settings.key !== null || target.key === null || !isUndivided;
+    if (isKeyNeeded || prepared !== undefined) return this.#make(client, change);
+    await client.query('SAVEPOINT keyed');
+    try {
+      return await this.#make(client, change);
+    } catch (error) {
+      if (!isKeyRefused(error)) throw error;
+      await client.query('ROLLBACK TO SAVEPOINT keyed');
+      const { fields } = change.batch.schema;
+      const keyless = targetSchema(fields, settings, knowledge?.table ?? null, { isKeyless: true });
+      return this.#make(client, { ...change, target: keyless });
+    }
+  }
+
+  async #make(client: ClientBase, change: SchemaChange): Promise<ReadySchema> {
     const version = await applySchemaChange(client, change);
-    return readySchema({ version, target, names, isNew: true });
+    return readySchema({ version, target: change.target, names: this.names, isNew: true });
   }
 
   /**
@@ -166,14 +187,15 @@ export class StreamContext {
     offset: LockedOffset,
     { version, knowledge }: { version: SchemaVersion | null; knowledge: KnowledgeRecord | null },
   ): TargetSchema {
-    const { fields } = batch.schema;
+    const { fields, fingerprint } = batch.schema;
+    const { settings } = this;
     const table = knowledge?.table ?? null;
-    const wanted = targetSchema(fields, this.settings, table);
+    const isKeyless = isKeyLeftOut(version, { fingerprint, knowledge, settings });
+    const wanted = targetSchema(fields, settings, table, { isKeyless });
     const wantedKey = keyNames(wanted);
     if (isDividedByKey(batch, offset, wantedKey)) return wanted;
     const key = version === null ? null : keyNames(version);
-    if (key !== null && isDividedByKey(batch, offset, key))
-      return targetSchema(fields, { ...this.settings, key }, table);
+    if (key !== null && isDividedByKey(batch, offset, key)) return targetSchema(fields, { ...settings, key }, table);
     throw dividedOtherwise(offset, wantedKey);
   }
 
@@ -185,6 +207,15 @@ export class StreamContext {
 
 function divisionOf({ partitionKey }: LockedOffset): string {
   return JSON.stringify(partitionKey);
+}
+
+/**
+ * Whether rows of the mirror do not have the key that is known: those that a key of numbers of its own was added to, of which
+ * no event tells, or those of before the source was made to have it.
+ */
+function isKeyRefused(error: unknown): boolean {
+  const state = error instanceof StreamHalted ? sqlState(error.cause) : undefined;
+  return state === '23502' || state === '23505';
 }
 
 function dividedOtherwise({ partitionKey }: LockedOffset, key: readonly string[] | null): StreamHalted {

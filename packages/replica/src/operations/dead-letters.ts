@@ -8,7 +8,7 @@ import { presentOperations } from '../history/segment.js';
 import { quoteName, quoteTable } from '../names.js';
 import { applySchemaChange, isInForce } from '../schema/change.js';
 import { identityOf, rowHash } from '../schema/ddl.js';
-import { targetOf, targetSchema } from '../schema/target.js';
+import { isKeyLeftOut, targetOf, targetSchema } from '../schema/target.js';
 import { type SchemaVersion, keyNames, loadVersions } from '../schema/versions.js';
 import type { TableSettingsProvider } from '../settings.js';
 import { recordSchemaVersion, refreshState } from '../apply/offset.js';
@@ -166,7 +166,8 @@ async function underNewSettings(
 ): Promise<CurrentReplica> {
   const { settings, names, version: before } = current;
   const { knowledge } = before;
-  const target = targetSchema(before.fields, settings, knowledge?.table ?? null);
+  const isKeyless = isKeyLeftOut(before, { ...before, settings });
+  const target = targetSchema(before.fields, settings, knowledge?.table ?? null, { isKeyless });
   if (isInForce(before, target, before.fingerprint)) return { ...current, target };
   await checkDivision(client, stream, keyNames(target));
   const { rows } = await client.query<{ ordinal: string; gtid: string; file: number }>(

@@ -7,8 +7,9 @@ import type { TypeSettings } from '../types/index.js';
  * type's implicit one (MariaDB manual, "NULL and Default values"). No event tells of these values.
  */
 export function fillOf(column: SourceColumn, settings: TypeSettings): string | null {
-  const { default: given, generated, isNullable } = column;
-  if (generated !== null) return null;
+  const { default: given, generated, isAutoIncrement, isNullable } = column;
+  // A number of its own in each row.
+  if (generated !== null || isAutoIncrement) return null;
   switch (given.kind) {
     case 'value':
       return storable(valueText(column, given.text, settings), settings);

@@ -40,11 +40,12 @@ export function targetSchema(
   fields: readonly Field[],
   settings: TableSettings,
   knowledge: TableKnowledge | null,
+  { isKeyless = false }: { readonly isKeyless?: boolean } = {},
 ): TargetSchema {
   const known = matchColumns(fields, knowledge, settings.rename);
   const mirrorNames = mirrorColumnNames(fields.map((field, i) => known[i]?.name ?? field.name));
   const historyNames = historyColumnNames(mirrorNames);
-  const key = settings.key ?? keyInStream(fields, known, knowledge);
+  const key = isKeyless ? null : (settings.key ?? keyInStream(fields, known, knowledge));
   const columns = fields.map((field, i): TargetColumn => {
     const source = known[i] ?? null;
     const mapping = mapKnown(field, source, settings);
@@ -70,8 +71,21 @@ export function targetOf(version: SchemaVersion, settings: TableSettings): Targe
     version.fields,
     { ...settings, key: keyNames(version) },
     version.knowledge?.table ?? null,
+    { isKeyless: version.key === null },
   );
   return { columns, key: version.key };
+}
+
+/**
+ * Whether the version in force went without the key that this knowledge gives, because rows of its mirror did not have it:
+ * that is not tried again with every batch.
+ */
+export function isKeyLeftOut(
+  version: SchemaVersion | null,
+  { fingerprint, knowledge, settings }: Pick<SchemaVersion, 'fingerprint' | 'knowledge'> & { settings: TableSettings },
+): boolean {
+  if (version === null || knowledge === null || settings.key !== null) return false;
+  return version.key === null && version.fingerprint === fingerprint && version.knowledge?.id === knowledge.id;
 }
 
 /** MariaDB's key by the names that the stream has, when the rows that arrive have all of it. */
