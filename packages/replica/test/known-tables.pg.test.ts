@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ColumnKnowledge, TableKnowledge } from '@afterimage/mariadb';
 // @boundaries-ignore the harness that all tests share
 import { type TestDatabase, createDatabase } from '../../../test/harness/databases.js';
-import { createApplier, registerStreams } from '../src/index.js';
+import { createApplier, recordKnowledge, registerStreams } from '../src/index.js';
 import { ScriptedStream, field, testSettings } from './batches.js';
 
 let database: TestDatabase;
@@ -38,10 +38,14 @@ function integer(name: string, changes: Partial<ColumnKnowledge> = {}): ColumnKn
 }
 const notNull = { isNullable: false, default: { kind: 'none' } } as const;
 
+function tableOf(key: string, columns: readonly ColumnKnowledge[]): TableKnowledge {
+  const about = { database: 'shop', table: 'orders', comment: '', engine: 'InnoDB', isSystemVersioned: false };
+  return { ...about, columns, key: { kind: 'primary', columns: [key] }, indexes: [] };
+}
+
 /** What holds for the batches to come. */
 async function know(key: string, columns: readonly ColumnKnowledge[]): Promise<void> {
-  const about = { database: 'shop', table: 'orders', comment: '', engine: 'InnoDB', isSystemVersioned: false };
-  const table: TableKnowledge = { ...about, columns, key: { kind: 'primary', columns: [key] }, indexes: [] };
+  const table = tableOf(key, columns);
   await database.pool.query(
     `WITH k AS (INSERT INTO afterimage.table_knowledge (source, database_name, table_name, knowledge, first_seen, last_seen)
        VALUES ('main', 'shop', 'orders', $1, now(), now()) RETURNING id)
@@ -125,4 +129,17 @@ describe('a key', () => {
       [8, 4],
     ]);
   });
+});
+
+test('what MariaDB says is kept without its NULs, whatever escapes its texts hold', async () => {
+  const comments = ['a\0b', String.raw`\u0000`, String.raw`\\u0000`];
+  const table = tableOf(
+    'id',
+    comments.map((comment, i) => integer(`c${i}`, { comment })),
+  );
+  const id = await recordKnowledge(database.pool, source.stream, { table, at: '2026-01-01 00:00:00+00' });
+  const kept = await rows(
+    `SELECT c ->> 'comment' FROM afterimage.table_knowledge, jsonb_array_elements(knowledge -> 'columns') AS c WHERE id = ${id}`,
+  );
+  expect(kept.flat()).toEqual(['ab', String.raw`\u0000`, String.raw`\\u0000`]);
 });

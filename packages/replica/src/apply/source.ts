@@ -82,7 +82,9 @@ export async function recordKnowledge(
   { source, database, table }: Pick<Batch['stream'], 'source' | 'database' | 'table'>,
   seen: SeenKnowledge,
 ): Promise<string> {
-  const json = JSON.stringify(seen.table).replaceAll('\\u0000', '');
+  const json = JSON.stringify(seen.table, (_, member: unknown) =>
+    typeof member === 'string' ? member.replaceAll('\0', '') : member,
+  );
   const names = [source, database, table];
   return inTransaction(pool, async (client) => {
     await client.query(`SELECT pg_advisory_xact_lock(hashtextextended('afterimage.knowledge:' || $1, 0))`, [
