@@ -29,17 +29,29 @@ export async function readTableStorage(connection: Queryable, database: string):
   );
   const ids = await readIds(connection, database);
   return new Map(
-    tables.map(({ name, created, autoIncrement }) => [name, { ids: ids.get(name) ?? null, created, autoIncrement }]),
+    tables.map(({ name, created, autoIncrement }) => [
+      name,
+      { ids: ids.get(toFileName(name)) ?? null, created, autoIncrement },
+    ]),
   );
+}
+
+/**
+ * The name as InnoDB has it: characters of ASCII other than letters, digits and `_` by their code (MariaDB Knowledge Base,
+ * "Identifier to File Name Mapping"). A name with others is not found.
+ */
+function toFileName(name: string): string {
+  return name.replaceAll(/[^0-9A-Za-z_\u0080-\uFFFF]/g, (c) => `@${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 async function readIds(connection: Queryable, database: string): Promise<Map<string, string>> {
   try {
-    const pattern = `${database.replaceAll(/[|%_]/g, '|$&')}/%`;
+    const folder = toFileName(database);
+    const pattern = `${folder.replaceAll(/[|%_]/g, '|$&')}/%`;
     const rows = await connection.query<{ name: string; id: string }[]>(selectIds, [pattern]);
     const parts = new Map<string, string[]>();
     for (const { name, id } of rows) {
-      const [table = '', partition = ''] = name.slice(database.length + 1).split(/#p#/i);
+      const [table = '', partition = ''] = name.slice(folder.length + 1).split(/#p#/i);
       parts.set(table, [...(parts.get(table) ?? []), `${partition}:${id}`]);
     }
     return new Map([...parts].map(([table, list]) => [table, list.sort().join(',')]));

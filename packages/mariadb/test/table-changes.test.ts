@@ -100,4 +100,17 @@ describe.skipIf(await mariadbMissing('private'))('what changed at a table', () =
       await reads.end();
     }
   });
+
+  it('is seen of tables whose names are written otherwise in files', async () => {
+    await source.query('CREATE DATABASE `my-shop_%`');
+    await source.query('CREATE TABLE `my-shop_%`.`a b#p#$-1` (id int PRIMARY KEY)');
+    const storage = async () => (await readTableStorage(source, 'my-shop_%')).get('a b#p#$-1');
+    const before = await storage();
+    await source.query('TRUNCATE `my-shop_%`.`a b#p#$-1`');
+    const after = await storage();
+    await source.query('DROP DATABASE `my-shop_%`');
+    expect(before?.ids).toMatch(/^:\d+$/);
+    expect(after?.ids).toMatch(/^:\d+$/);
+    expect(after?.ids).not.toBe(before?.ids);
+  });
 });
