@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ColumnKnowledge, TableKnowledge } from '@afterimage/mariadb';
 // @boundaries-ignore the harness that all tests share
 import { type TestDatabase, createDatabase } from '../../../test/harness/databases.js';
-import { createApplier, recordKnowledge, registerStreams } from '../src/index.js';
+import { recordHalt, refreshState } from '../src/apply/offset.js';
+import { createApplier, haltForSource, recordKnowledge, registerStreams, resumeStream } from '../src/index.js';
 import { ScriptedStream, field, testSettings } from './batches.js';
 
 let database: TestDatabase;
@@ -142,4 +143,17 @@ test('what MariaDB says is kept without its NULs, whatever escapes its texts hol
     `SELECT c ->> 'comment' FROM afterimage.table_knowledge, jsonb_array_elements(knowledge -> 'columns') AS c WHERE id = ${id}`,
   );
   expect(kept.flat()).toEqual(['ab', String.raw`\u0000`, String.raw`\\u0000`]);
+});
+
+test('a batch in flight does not end a halt for a change at the source', async () => {
+  const { id } = source.stream;
+  const state = () => rows('SELECT state, state_code FROM afterimage.streams');
+  await haltForSource(database.pool, id, 'a column was altered');
+  const client = await database.pool.connect();
+  await recordHalt(client, { stream: source.stream, partition: 0 }, { code: 'MIRROR_CHANGED', message: 'dropped' });
+  await refreshState(client, id);
+  client.release();
+  expect(await state()).toEqual([['halted', 'SOURCE_CHANGED']]);
+  await resumeStream(database.pool, id);
+  expect(await state()).toEqual([['active', null]]);
 });

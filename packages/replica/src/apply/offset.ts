@@ -158,7 +158,7 @@ export async function recordState(
   await refreshState(client, streamId);
 }
 
-/** `degraded` while dead letters wait, else `active`. */
+/** `degraded` while dead letters wait, else `active`. What waits for an operator's word stays, of a batch in flight, too. */
 export async function refreshState(client: ClientBase, streamId: string): Promise<void> {
   await client.query(
     `UPDATE afterimage.streams s
@@ -167,7 +167,7 @@ export async function refreshState(client: ClientBase, streamId: string): Promis
          state_message = CASE WHEN pending.n > 0 THEN pending.n || ' dead letters wait: see afterimage dead-letter list' END,
          state_partition = NULL, state_since = now()
      FROM (SELECT count(*) AS n FROM afterimage.dead_letters WHERE stream_id = $1 AND state = 'pending') AS pending
-     WHERE s.id = $1`,
+     WHERE s.id = $1 AND s.state_code IS DISTINCT FROM 'SOURCE_CHANGED'`,
     [streamId],
   );
 }
@@ -184,7 +184,7 @@ export async function recordHalt(
     `UPDATE afterimage.streams
      SET state = 'halted', state_code = $2, state_message = $3, state_partition = $4,
          state_since = CASE WHEN state = 'halted' AND state_code = $2 THEN state_since ELSE now() END
-     WHERE id = $1`,
+     WHERE id = $1 AND state_code IS DISTINCT FROM 'SOURCE_CHANGED'`,
     [stream.id, code, text, partition],
   );
 }
