@@ -34,7 +34,16 @@ describe.skipIf(await mariadbMissing('private'))('what the stream does not tell 
 
   beforeAll(async () => {
     rig = await startSourceRig({
-      tables: { emptied: null, parts: null, renamed: null, filled: null, altered: null, dropped: null, guarded: null },
+      tables: {
+        emptied: null,
+        parts: null,
+        renamed: null,
+        filled: null,
+        altered: null,
+        dropped: null,
+        guarded: null,
+        zeros: null,
+      },
       config: { watcher: { intervalMs: 200, quietMs: 600, gone: 'halt', modified: 'repair' } },
     });
     for (const name of ['emptied', 'renamed', 'filled', 'altered', 'dropped']) {
@@ -47,13 +56,25 @@ describe.skipIf(await mariadbMissing('private'))('what the stream does not tell 
     await rig.source.query('INSERT INTO parts VALUES (1, 1), (50, 5)');
     await rig.source.query('CREATE TABLE other (id int PRIMARY KEY, a int)');
     await rig.source.query('INSERT INTO other VALUES (2, 9)');
+    await rig.source.query(String.raw`CREATE TABLE zeros (id int PRIMARY KEY, a binary(2) DEFAULT '\0\0')`);
+    await rig.source.query('INSERT INTO zeros (id) VALUES (1)');
     rig.startProcesses('watcher');
-    for (const name of ['emptied', 'renamed', 'filled', 'altered', 'dropped', 'parts']) {
+    for (const name of ['emptied', 'renamed', 'filled', 'altered', 'dropped', 'parts', 'zeros']) {
       await mirrored(`SELECT tablename FROM pg_tables WHERE schemaname = 'shop' AND tablename = '${name}'`, [[name]]);
       await isLookedAt(name);
     }
   }, 120_000);
   afterAll(() => rig.stop());
+
+  it('a default with zero bytes is no change', async () => {
+    const looks = `FROM afterimage.source_states c JOIN afterimage.streams s ON s.id = c.stream_id
+      WHERE s.table_name = 'zeros' AND c.knowledge_id IS NOT NULL`;
+    const seenAfter = (time: string) => mirrored(`SELECT count(*)::int ${looks} AND c.seen_at > ${time}`, [[1]]);
+    await seenAfter(`'-infinity'`);
+    const { rows: seen } = await rig.database.pool.query<{ at: string }>(`SELECT c.seen_at::text AS at ${looks}`);
+    await seenAfter(`'${seen[0]?.at ?? ''}'::timestamptz + interval '0.5 s'`);
+    expect(await changes('zeros')).toEqual([]);
+  });
 
   it('TRUNCATE empties the mirror', async () => {
     await rig.source.query('TRUNCATE emptied');

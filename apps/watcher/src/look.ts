@@ -67,13 +67,14 @@ function compareStates(before: SourceState, after: SourceState, policies: Config
   if (before.knowledge === null) {
     return [{ kind: 'replaced', detail: 'the table is there again', policy: policies.replaced }];
   }
-  const known = describeTableChanges(before.knowledge.table, after.knowledge.table).map(
-    ({ kind, detail }): NewChange => ({
-      kind,
-      detail,
-      policy: kind === 'filled' || kind === 'modified' ? policies[kind] : 'adopt',
-    }),
-  );
+  // As it is kept it has no NULs: what is the same record has not changed.
+  const isSame = before.knowledge.id === after.knowledge.id;
+  const found = isSame ? [] : describeTableChanges(before.knowledge.table, after.knowledge.table);
+  const known = found.map(({ kind, detail }): NewChange => ({
+    kind,
+    detail,
+    policy: kind === 'filled' || kind === 'modified' ? policies[kind] : 'adopt',
+  }));
   // Without storage but known: it was away when its storage was read, and back when its definition was.
   const isReplaced =
     after.storage !== null && (before.storage === null || isStorageReplaced(before.storage, after.storage));
