@@ -1,7 +1,7 @@
 import { openSourceDatabase, parseMariadbUrl } from '@afterimage/mariadb';
 import { configuredSettings, listDetectedChanges, listStreamRecords, rebuild } from '@afterimage/replica';
 import { loadConfig } from '@afterimage/service';
-import { type Sides, verifyTable } from '@afterimage/verification';
+import { type Sides, type TableVerification, verifyTable } from '@afterimage/verification';
 import { type Connection, createConnection, type Pool } from 'mariadb';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { runCli } from '../../apps/cli/test/run-cli.js';
@@ -50,17 +50,13 @@ describe.skipIf(await mariadbMissing('private'))(`the whole story, of ${rows} or
     }
     return found;
   };
-  const verifyAll = async (): Promise<unknown[]> => {
-    const found: unknown[] = [];
+  const verifyAll = async (): Promise<TableVerification[]> => {
+    const found: TableVerification[] = [];
     for (const stream of await listStreamRecords(rig.database.pool)) {
-      const { table, outcome, message, missing, extra, different, samples, findings } = await verifyTable({
-        sides,
-        stream,
-        settle,
-      });
-      if (outcome !== 'equal') found.push({ table, outcome, message, missing, extra, different, samples, findings });
+      const result = await verifyTable({ sides, stream, settle });
+      if (result.outcome !== 'equal') found.push(result);
     }
-    return found;
+    return found.toSorted((a, b) => (a.table < b.table ? -1 : 1));
   };
   const rebuildAll = async (): Promise<unknown[]> => {
     const found: unknown[] = [];
@@ -149,5 +145,47 @@ describe.skipIf(await mariadbMissing('private'))(`the whole story, of ${rows} or
       await expectEqual();
     },
     patienceMs * 2,
+  );
+
+  it(
+    'whatever differs is found by a comparison, mended, and told by history',
+    async () => {
+      const planted = [
+        'DELETE FROM shop.orders WHERE id = 5',
+        `INSERT INTO shop.orders (id, customer, amount, state, noted, token, price, memo)
+       SELECT 4000000000, customer, amount, state, noted, token, price, memo FROM shop.orders WHERE id = 6`,
+        `UPDATE shop.orders SET customer = 'x', amount = 1, noted = now(), memo = NULL WHERE id = 7`,
+        'UPDATE shop.orders SET amount = amount + 0.01 WHERE id = 8',
+        `UPDATE shop.orders SET customer = customer || ' ' WHERE id = 9`,
+        'UPDATE shop.orders SET token = set_bit(token, 77, 1 - get_bit(token, 77)) WHERE id = 10',
+        `UPDATE shop.types_one SET c_double = '-0' WHERE id = 0 AND c_double = 0`,
+        'UPDATE shop.types_one SET c_decimal_65_30 = c_decimal_65_30 + 1e-30 WHERE id = 1 AND c_decimal_65_30 = 1.5',
+        'UPDATE shop.divided SET v = NULL WHERE id = 3',
+        'DELETE FROM shop.keyless WHERE ctid = (SELECT ctid FROM shop.keyless WHERE id = 2 LIMIT 1)',
+      ];
+      const touched: (number | null)[] = [];
+      for (const sql of planted) touched.push((await rig.database.pool.query(sql)).rowCount);
+      expect(touched).toEqual([1, 1, 1, 1, 1, 1, 1, 1, 8, 1]);
+      const nothing = { missing: 0, extra: 0, different: 0, columns: {} };
+      const found = await verifyAll();
+      expect(
+        found.map(({ table, missing, extra, different, columns }) => ({ table, missing, extra, different, columns })),
+      ).toEqual([
+        { ...nothing, table: 'divided', different: 8, columns: { v: 8 } },
+        { ...nothing, table: 'keyless', missing: 1 },
+        {
+          table: 'orders',
+          missing: 1,
+          extra: 1,
+          different: 4,
+          columns: { amount: 2, customer: 2, memo: 1, noted: 1, token: 1 },
+        },
+        { ...nothing, table: 'types_one', different: 2, columns: { c_decimal_65_30: 1, c_double: 1 } },
+      ]);
+      const repaired = await runCli(['repair', '--json', '--quiet', '1', '--config', rig.configPath]);
+      expect(repaired, repaired.stdout).toMatchObject({ code: 0, stderr: '' });
+      await expectEqual();
+    },
+    patienceMs,
   );
 });
