@@ -1,11 +1,24 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { openSourceDatabase, parseMariadbUrl } from '@afterimage/mariadb';
-import { configuredSettings, listDetectedChanges, listStreamRecords, rebuild } from '@afterimage/replica';
+import {
+  configuredSettings,
+  listDetectedChanges,
+  listStreamRecords,
+  migrate,
+  readSnapshots,
+  rebuild,
+} from '@afterimage/replica';
 import { loadConfig } from '@afterimage/service';
 import { type Sides, type TableVerification, verifyTable } from '@afterimage/verification';
 import { type Connection, createConnection, type Pool } from 'mariadb';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { runCli } from '../../apps/cli/test/run-cli.js';
+import { cliEntry, runCli } from '../../apps/cli/test/run-cli.js';
+import { databaseUrl, runAdmin } from '../faults/databases.js';
 import { describeDifference } from '../faults/difference.js';
+import { RestartablePostgres } from '../faults/restartable-postgres.js';
+import type { TestDatabase } from '../harness/databases.js';
 import { mariadbMissing } from '../harness/mariadb.js';
 import { type SourceRig, startSourceRig } from './source-rig.js';
 import { readBothSides } from './story-oracle.js';
@@ -18,8 +31,12 @@ const isLong = rows > 10_000;
 const patienceMs = isLong ? 600_000 : 90_000;
 const settle = { quietMs: 2000, timeoutMs: patienceMs };
 
-describe.skipIf(await mariadbMissing('private'))(`the whole story, of ${rows} orders`, () => {
+describe.skipIf(await mariadbMissing('private')).each([
+  { ends: 'no process ends', isStruck: false },
+  { ends: 'every process and server is killed', isStruck: true },
+])(`the whole story of ${rows} orders, in which $ends`, ({ isStruck }) => {
   let rig: SourceRig;
+  let postgres: RestartablePostgres | undefined;
   let tables: readonly StoryTable[];
   let workload: StoryWorkload;
   let source: Pool;
@@ -84,9 +101,31 @@ describe.skipIf(await mariadbMissing('private'))(`the whole story, of ${rows} or
     expect(await count(`afterimage.streams WHERE state_code IS NOT NULL AND state = 'halted'`)).toBe(0);
   };
 
+  /** SIGKILL of whose turn it is. */
+  const strike = async (step: number): Promise<void> => {
+    switch (step) {
+      case 0:
+        return rig.replaceProcess(0);
+      case 1:
+        await rig.replaceProcess(1);
+        return rig.replaceProcess(3);
+      case 2:
+        await rig.crashMariadb();
+        connection.destroy();
+        connection = await connect();
+        return undefined;
+      case 3:
+        return postgres?.restart('kill', 0);
+      default:
+        for (let place = 0; place < 4; place += 1) await rig.replaceProcess(place);
+    }
+  };
+
   beforeAll(async () => {
     tables = await describeStory();
+    postgres = isStruck ? await RestartablePostgres.start() : undefined;
     rig = await startSourceRig({
+      ...(postgres === undefined ? {} : { database: await createDatabaseOn(postgres) }),
       tables: Object.fromEntries(tables.map(({ name, settings = null }) => [name, settings])),
       config: { watcher: { intervalMs: 300, quietMs: 1000 } },
       before: async (first) => {
@@ -111,11 +150,13 @@ describe.skipIf(await mariadbMissing('private'))(`the whole story, of ${rows} or
     await connection.end().catch(() => undefined);
     await source.end();
     await rig.stop();
+    await postgres?.remove();
   }, 60_000);
 
   it(
     'rows that were there before the stream are copied while all tables change, and the stream goes on from there',
     async () => {
+      if (isStruck) await killSnapshot(rig);
       const copied = await runCli(['snapshot', '--json', '--config', rig.configPath]);
       expect(copied, copied.stdout).toMatchObject({ code: 0, stderr: '' });
       rig.startProcesses('watcher');
@@ -136,6 +177,7 @@ describe.skipIf(await mariadbMissing('private'))(`the whole story, of ${rows} or
           const sql = list[step]?.replaceAll('{}', name);
           if (sql !== undefined) await connection.query(sql);
         }
+        if (isStruck) await strike(step);
         const commits = workload.commits;
         await vi.waitFor(() => expect(workload.commits).toBeGreaterThan(commits + 30), { timeout: 60_000 });
       }
@@ -154,7 +196,7 @@ describe.skipIf(await mariadbMissing('private'))(`the whole story, of ${rows} or
         'DELETE FROM shop.orders WHERE id = 5',
         `INSERT INTO shop.orders (id, customer, amount, state, noted, token, price, memo)
        SELECT 4000000000, customer, amount, state, noted, token, price, memo FROM shop.orders WHERE id = 6`,
-        `UPDATE shop.orders SET customer = 'x', amount = 1, noted = now(), memo = NULL WHERE id = 7`,
+        `UPDATE shop.orders SET customer = 'x', amount = 99, noted = now(), memo = NULL WHERE id = 7`,
         'UPDATE shop.orders SET amount = amount + 0.01 WHERE id = 8',
         `UPDATE shop.orders SET customer = customer || ' ' WHERE id = 9`,
         'UPDATE shop.orders SET token = set_bit(token, 77, 1 - get_bit(token, 77)) WHERE id = 10',
@@ -189,3 +231,37 @@ describe.skipIf(await mariadbMissing('private'))(`the whole story, of ${rows} or
     patienceMs,
   );
 });
+
+/** Ends the copy of the first table in the middle. */
+async function killSnapshot({ configPath, database }: SourceRig): Promise<void> {
+  const child = spawn(process.execPath, [
+    cliEntry,
+    'snapshot',
+    'shop.orders',
+    '--rate',
+    '1000',
+    '--config',
+    configPath,
+  ]);
+  const isCopying = async (): Promise<void> => {
+    const [record] = await readSnapshots(database.pool);
+    expect(record).toMatchObject({ state: 'copying', isRunning: true });
+    expect(Number(record?.rows)).toBeGreaterThan(0);
+  };
+  const exited = once(child, 'exit');
+  try {
+    await vi.waitFor(isCopying, { timeout: 30_000, interval: 20 });
+  } finally {
+    child.kill('SIGKILL');
+    await exited;
+  }
+}
+
+async function createDatabaseOn(postgres: RestartablePostgres): Promise<TestDatabase> {
+  await runAdmin(postgres.adminUrl, 'CREATE DATABASE story');
+  const url = databaseUrl(postgres.adminUrl, 'story');
+  await migrate(url);
+  const pool = new pg.Pool({ connectionString: url, max: 5 });
+  pool.on('error', () => undefined);
+  return { url, pool, drop: () => pool.end() };
+}
