@@ -25,7 +25,7 @@ function orders(): StoryTable {
     `${id}, CONCAT('customer ', ${n} % 977), (${n} % 100000) / 7, 1 + ${n} % 3, TIMESTAMPADD(MICROSECOND, ${n} * 1000003, '2020-01-01'),
      UNHEX(MD5(${n})), ${n} / 3, IF(${n} % 5 = 0, NULL, REPEAT('é ', ${n} % 20))`;
   const fresh = (dice: Dice, rows: number): string =>
-    `(${values(String(pickId(dice, rows)), String(dice.below(1e6)))})`;
+    `(${values(String(pickId(dice, rows)), String(dice.between(quietIds, 1e6)))})`;
   return {
     name: 'orders',
     create: `CREATE TABLE orders (id int unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY, customer varchar(40) NOT NULL, amount decimal(12,2) NOT NULL,

@@ -28,7 +28,7 @@ export * from './operations/source-changes.js';
 export * from './operations/status.js';
 export * from './operations/streams.js';
 export type { KnowledgeRecord } from './schema/versions.js';
-export { keyOfKnowledge, knowColumn } from './schema/knowledge.js';
+export { keyOfKnowledge, knowColumn, matchColumns } from './schema/knowledge.js';
 export type * from './settings.js';
 export { type ColumnMapping, mapColumn, MariaTypeError, PostgresTypeError } from './types/index.js';
 export { checkColumnTypes } from './types/column-check.js';

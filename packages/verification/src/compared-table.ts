@@ -3,6 +3,7 @@ import {
   type CurrentReplica,
   inTransaction,
   loadCurrent,
+  matchColumns,
   quoteName,
   quoteTable,
   type StreamRecord,
@@ -78,7 +79,10 @@ export async function loadComparedTable(sides: Sides, stream: StreamRecord): Pro
       `mirror ${quoteTable(current.names.mirror)} is gone: see afterimage rebuild ${name} --apply`,
     );
   }
-  const bySource = new Map(knowledge.columns.map((column) => [column.streamName, column]));
+  const { fields } = current.version;
+  // A column that RENAME COLUMN renamed has its old name in the stream.
+  const matched = matchColumns(fields, knowledge, current.settings.rename);
+  const bySource = new Map(fields.map(({ name: field }, place) => [field, matched[place]]));
   const columns = current.version.columns.flatMap(({ name: column, mirror, postgresType }): ComparedColumn[] => {
     const known = bySource.get(column);
     if (known === undefined || !there.has(mirror)) return [];
@@ -94,7 +98,11 @@ export async function loadComparedTable(sides: Sides, stream: StreamRecord): Pro
     mirrorTable: quoteTable(current.names.mirror),
     columns,
     key: findKey(current, columns, name),
-    findings: findColumns(current, { there, inSource: new Set(bySource.keys()) }),
+    findings: findColumns(current, {
+      there,
+      inSource: bySource,
+      unmatched: knowledge.columns.filter((column) => !matched.includes(column)),
+    }),
   };
 }
 
@@ -125,18 +133,26 @@ function findKey(
 
 function findColumns(
   { version }: CurrentReplica,
-  { there, inSource }: { there: ReadonlySet<string>; inSource: ReadonlySet<string> },
+  {
+    there,
+    inSource,
+    unmatched,
+  }: {
+    there: ReadonlySet<string>;
+    inSource: ReadonlyMap<string, ColumnKnowledge | undefined>;
+    unmatched: readonly ColumnKnowledge[];
+  },
 ): ColumnFinding[] {
-  const known = new Set(version.columns.map(({ name }) => name));
   return [
     ...version.columns
-      .filter(({ name }) => !inSource.has(name))
+      .filter(({ name }) => inSource.get(name) === undefined)
       .map(({ name }) => ({ column: name, detail: 'MariaDB has no such column any more' })),
     ...version.columns
       .filter(({ mirror }) => !there.has(mirror))
       .map(({ name }) => ({ column: name, detail: 'the mirror lacks it: see afterimage rebuild' })),
-    ...[...inSource]
-      .filter((name) => !known.has(name))
-      .map((name) => ({ column: name, detail: 'the mirror has no such column: no row has come since it was added' })),
+    ...unmatched.map(({ streamName }) => ({
+      column: streamName,
+      detail: 'the mirror has no such column: no row has come since it was added',
+    })),
   ];
 }
