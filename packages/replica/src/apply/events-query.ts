@@ -29,8 +29,9 @@ export function lookedUpEvents(options: EventsQueryOptions, parameter: string): 
   const keyed = columns.flatMap((column, i) => (version.key?.includes(column.mirror) === true ? [i] : []));
   const wanted = columns.flatMap((column, i) => (keyed.includes(i) || column.lookup ? [i] : []));
   const typed = wanted.map((i) => `c${i}::${version.columns[i]?.postgresType ?? 'text'} AS v${i}`);
+  // One row for a key: one that is configured may not be unique in MariaDB, and no event may count twice.
   const found =
-    `SELECT true AS hit, ${typed.join(', ')} ` +
+    `SELECT DISTINCT ON (${keyed.map((i) => `c${i}`).join(', ')}) true AS hit, ${typed.join(', ')} ` +
     `FROM json_to_recordset(${parameter}::json) AS r(${wanted.map((i) => `c${i} text`).join(', ')})`;
   const meta = ['stream_ordinal', 'domain', 'server_id', 'sequence', 'event_number', 'ts', 'event_type'];
   return (
