@@ -61,6 +61,11 @@ export function formatCount(value: number | bigint | string): string {
   return BigInt(Math.round(Number(value))).toLocaleString('en-US');
 }
 
+/** `1 row`, `1,234 rows`. */
+export function formatRows(count: number): string {
+  return `${formatCount(count)} ${count === 1 ? 'row' : 'rows'}`;
+}
+
 /** 0.4 → `0.4 s`, 75 → `1 min 15 s`, 7300 → `2 h 1 min`. */
 export function formatSeconds(seconds: number): string {
   if (seconds < 10) return `${Math.max(0, seconds).toFixed(1)} s`;

@@ -1,6 +1,6 @@
 import { toPrintable } from '@afterimage/service';
 import { countDifferences, type Sample, type TableVerification } from '@afterimage/verification';
-import { formatCount, renderTable } from './output.js';
+import { formatCount, formatRows, renderTable } from './output.js';
 
 const right = (title: string) => ({ title, align: 'right' as const });
 const shownSamples = 5;
@@ -37,7 +37,7 @@ function describeOutcome(result: TableVerification): string {
 function describeDetails(result: TableVerification): string[] {
   const { message, findings, columns, samples } = result;
   const name = toPrintable(`${result.database}.${result.table}`);
-  const counts = Object.entries(columns).map(([column, rows]) => `${toPrintable(column)} in ${formatCount(rows)} rows`);
+  const counts = Object.entries(columns).map(([column, rows]) => `${toPrintable(column)} in ${formatRows(rows)}`);
   const lines = [
     ...(message === null ? [] : [toPrintable(message)]),
     ...findings.map(({ column, detail }) => `column ${toPrintable(column)}: ${detail}`),

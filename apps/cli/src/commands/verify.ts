@@ -12,7 +12,7 @@ import {
 import { Command, InvalidArgumentError } from 'commander';
 import type { Pool } from 'pg';
 import { withDatabase } from '../database.js';
-import { formatCount, printJson } from '../output.js';
+import { formatRows, printJson } from '../output.js';
 import { type CommonOptions, parseCount, readConfig, withCommonOptions } from '../options.js';
 import { chooseStreams, withSides } from '../source-databases.js';
 import { describeVerifications } from '../verification-report.js';
@@ -160,7 +160,7 @@ function describeRepairs(repairs: readonly TableRepair[], isDryRun: boolean): st
   const repaired = repairs.reduce((sum, one) => sum + one.repaired, 0);
   const again = repairs.flatMap(({ after }) => after ?? []);
   if (again.length === 0) return `${found}\n\nno row was rewritten`;
-  return `${found}\n\n${formatCount(repaired)} rows rewritten; compared again:\n\n${describeVerifications(again)}`;
+  return `${found}\n\n${formatRows(repaired)} rewritten; compared again:\n\n${describeVerifications(again)}`;
 }
 
 async function runWatch(pool: Pool, config: Config, { tables, options }: Run<VerifyCommandOptions>): Promise<void> {
