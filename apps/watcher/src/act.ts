@@ -6,6 +6,7 @@ import {
   isCaughtUp,
   loadSourceState,
   noteChange,
+  readPresence,
   type StreamRecord,
   type TableSettings,
   type TableSettingsProvider,
@@ -88,6 +89,9 @@ async function adopt(
 ): Promise<string | null> {
   const state = await loadSourceState(pool, stream.id);
   if (state === null || state.knowledge === null) return null;
+  // Where no writer works, that nothing was applied says nothing.
+  const { hasWriters, readSources } = await readPresence(pool, [stream.source]);
+  if (!hasWriters || !readSources.has(stream.source)) return 'waits for reader and writers, which do not run';
   if (!(await isCaughtUp(pool, stream.id, { since: state.since, quietMs })))
     return 'waits until the stream has come there';
   const adoption = await adoptKnowledge(pool, { stream, settings, knowledge: state.knowledge });
