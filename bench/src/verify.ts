@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { type Batch, type Field, fingerprintOf } from '@afterimage/change-events';
 import { startMariadb } from '@afterimage/local-servers';
 import { openSourceDatabase } from '@afterimage/mariadb';
@@ -6,12 +5,10 @@ import { createApplier, migrate, registerStreams, type StreamRecord, type TableS
 import { verifyTable } from '@afterimage/verification';
 import type { Pool as SourcePool } from 'mariadb';
 import { Pool } from 'pg';
-import { from as copyFrom } from 'pg-copy-streams';
 import type { Servers } from './servers.js';
+import { copyPlain, database, fillSource, table } from './source-table.js';
 import { round } from './usage.js';
 
-const database = 'bench';
-const table = 'customers';
 const fields: readonly Field[] = [
   { name: 'id', realType: 'bigint', avroType: 'long', unsigned: false },
   { name: 'name', realType: 'varchar', avroType: 'string', unsigned: false },
@@ -51,7 +48,7 @@ export async function measureVerify(servers: Servers, rows: number, repeat: numb
   await migrate(url);
   const pool = new Pool({ connectionString: url, max: 4 });
   try {
-    await fill(writing, rows);
+    await fillSource(writing, rows);
     const stream = await createMirror(pool);
     let plain = Infinity;
     let verify = Infinity;
@@ -80,21 +77,6 @@ async function timed(work: () => Promise<void>): Promise<number> {
   return (performance.now() - start) / 1000;
 }
 
-async function fill(pool: SourcePool, rows: number): Promise<void> {
-  const connection = await pool.getConnection();
-  await connection.query('SET SESSION TRANSACTION READ WRITE');
-  await connection.query(`CREATE DATABASE ${database}`);
-  await connection.query(
-    `CREATE TABLE ${database}.${table} (id bigint PRIMARY KEY, name varchar(32), quantity int, seen datetime, price decimal(10,2))`,
-  );
-  await connection.query(
-    `INSERT INTO ${database}.${table} SELECT seq, CONCAT('customer ', seq), seq % 1000, '2024-01-01' + INTERVAL seq SECOND, seq / 7
-     FROM ${database}.seq_1_to_${rows}`,
-  );
-  await connection.query(`ANALYZE TABLE ${database}.${table}`);
-  await connection.release();
-}
-
 /** The first row comes as an event, so that there is a mirror. */
 async function createMirror(pool: Pool): Promise<StreamRecord> {
   const [stream] = await registerStreams(pool, 'bench', [{ database, table }]);
@@ -120,27 +102,6 @@ async function createMirror(pool: Pool): Promise<StreamRecord> {
   };
   await createApplier(pool, () => settings).apply(batch);
   return stream;
-}
-
-/** One connection to each server, values as they come. */
-async function copyPlain(pool: Pool, source: SourcePool): Promise<void> {
-  await pool.query('DROP TABLE IF EXISTS plain');
-  await pool.query(`CREATE TABLE plain (id bigint, name text, quantity integer, seen timestamp, price numeric(10,2))`);
-  const client = await pool.connect();
-  const connection = await source.getConnection();
-  const target = client.query(copyFrom('COPY plain FROM STDIN'));
-  let block: string[] = [];
-  const rows = connection.queryStream({ sql: `SELECT * FROM ${database}.${table}`, rowsAsArray: true });
-  for await (const row of rows) {
-    block.push((row as unknown[]).join('\t'));
-    if (block.length < 1000) continue;
-    if (!target.write(`${block.join('\n')}\n`)) await once(target, 'drain');
-    block = [];
-  }
-  target.end(block.length === 0 ? '' : `${block.join('\n')}\n`);
-  await once(target, 'finish');
-  await connection.release();
-  client.release();
 }
 
 async function fillMirror(pool: Pool): Promise<void> {

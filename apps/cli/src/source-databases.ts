@@ -1,6 +1,6 @@
 import { openSourceDatabase } from '@afterimage/mariadb';
 import { configuredSettings, findStream, listStreamRecords, type StreamRecord } from '@afterimage/replica';
-import { type Config, exitCodes, readTlsFiles } from '@afterimage/service';
+import { type Config, exitCodes, resolveMariadb } from '@afterimage/service';
 import type { Sides } from '@afterimage/verification';
 import type { Pool as SourcePool } from 'mariadb';
 import type { Pool } from 'pg';
@@ -44,6 +44,5 @@ export async function withSides<T>(
 function open({ sources }: Config, name: string): SourcePool {
   const mariadb = sources[name]?.mariadb;
   if (mariadb === undefined) throw new CommandError(`source ${name} has no mariadb.url`, exitCodes.usage);
-  const { url, tls } = mariadb;
-  return openSourceDatabase({ url, connections: 3, tls: tls === undefined ? undefined : readTlsFiles(tls) });
+  return openSourceDatabase({ ...resolveMariadb(mariadb), connections: 3 });
 }

@@ -4,7 +4,7 @@ import {
   type ConfiguredTable,
   createBackoff,
   type Logger,
-  readTlsFiles,
+  resolveMariadb,
   resolveTables,
   sleep,
   type SourceConfig,
@@ -46,9 +46,8 @@ async function learnKey(
   { logger, signal }: { readonly logger: Logger; readonly signal: AbortSignal },
 ): Promise<string[] | null> {
   if (mariadb === undefined) return null;
-  const { url, tls } = mariadb;
   const backoff = createBackoff({ minMs: 500, maxMs: 10_000 });
-  const pool = openSourceDatabase({ url, connections: 1, tls: tls === undefined ? undefined : readTlsFiles(tls) });
+  const pool = openSourceDatabase({ ...resolveMariadb(mariadb), connections: 1 });
   try {
     while (!signal.aborted) {
       try {

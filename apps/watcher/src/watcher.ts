@@ -13,7 +13,7 @@ import {
   createRegistry,
   Gauge,
   type Logger,
-  readTlsFiles,
+  resolveMariadb,
   type ServiceScope,
   sleep,
   startHttp,
@@ -95,8 +95,7 @@ function openSources(config: Config, scope: ServiceScope): Map<string, SourcePoo
   return new Map(
     Object.entries(config.sources).flatMap(([name, { mariadb }]) => {
       if (mariadb === undefined) return [];
-      const tls = mariadb.tls === undefined ? undefined : readTlsFiles(mariadb.tls);
-      const pool = openSourceDatabase({ url: mariadb.url, tls, connections: connections - 1 });
+      const pool = openSourceDatabase({ ...resolveMariadb(mariadb), connections: connections - 1 });
       scope.onClose(`MariaDB of ${name}`, () => pool.end());
       return [[name, pool] as const];
     }),

@@ -8,7 +8,7 @@ import {
   createBackoff,
   createQuietLog,
   createRegistry,
-  readTlsFiles,
+  resolveMariadb,
   resolveQueueStore,
   sleep,
   startHttp,
@@ -81,9 +81,8 @@ function openSources(config: Config, scope: ServiceScope): SourceDatabases {
   const pools = new Map(
     Object.entries(config.sources).flatMap(([name, { mariadb }]) => {
       if (mariadb === undefined) return [];
-      const { url, tls } = mariadb;
       const { connections } = config.writer;
-      const pool = openSourceDatabase({ url, connections, tls: tls === undefined ? undefined : readTlsFiles(tls) });
+      const pool = openSourceDatabase({ ...resolveMariadb(mariadb), connections });
       scope.onClose(`MariaDB of ${name}`, () => pool.end());
       return [[name, pool] as const];
     }),

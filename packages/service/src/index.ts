@@ -22,4 +22,4 @@ export { describeQueueStore, resolveQueueStore, type QueueStore } from './queue-
 export { createQuietLog, type QuietLogOptions } from './quiet-log.js';
 export { toPrintable, toPrintableJson } from './printable.js';
 export { redactSecrets, redactUrl } from './redact.js';
-export { readTlsFiles, type TlsFiles } from './tls-files.js';
+export { readTlsFiles, resolveMariadb, type TlsFiles } from './tls-files.js';

@@ -10,7 +10,7 @@ import {
   type Config,
   type ConfiguredTable,
   exitCodes,
-  readTlsFiles,
+  resolveMariadb,
   resolveAllTables,
   toPrintable,
 } from '@afterimage/service';
@@ -117,8 +117,7 @@ async function copyTables({ pool, config, tables, options }: CopyTask): Promise<
 function openSource(config: Config, name: string, parallel: number): SourcePool {
   const mariadb = config.sources[name]?.mariadb;
   if (mariadb === undefined) throw usageError(`source ${name} has no MariaDB server`);
-  const tls = mariadb.tls === undefined ? undefined : readTlsFiles(mariadb.tls);
-  return openSourceDatabase({ url: mariadb.url, tls, connections: parallel + 3 });
+  return openSourceDatabase({ ...resolveMariadb(mariadb), connections: parallel + 3 });
 }
 
 interface OneTable {
