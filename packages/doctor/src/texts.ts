@@ -23,11 +23,6 @@ export function formatDuration(seconds: number): string {
   return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} days`;
 }
 
-/** An identifier of MariaDB in a statement that the user may copy. */
-export function quoteMariadb(name: string): string {
-  return `\`${name.replaceAll('`', '``')}\``;
-}
-
 /** The first two numbers of a version and the third: `10.11.19-MariaDB` → [10, 11, 19]. */
 export function parseVersion(text: string): readonly [number, number, number] {
   const [, major = '0', minor = '0', patch = '0'] = /(\d+)\.(\d+)(?:\.(\d+))?/.exec(text) ?? [];

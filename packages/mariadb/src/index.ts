@@ -1,4 +1,5 @@
 export { parseMariadbUrl } from './connection-config.js';
+export { quoteSource } from './quoting.js';
 export type { Queryable } from './queryable.js';
 export { mirrorRowForm, sourceRowForm } from './row-forms.js';
 export { readDatabaseKnowledge, readTableKnowledge } from './read-knowledge.js';

@@ -1,4 +1,5 @@
 import type { Queryable } from './queryable.js';
+import { quoteSource } from './quoting.js';
 
 const noSuchTable = 1146;
 
@@ -12,7 +13,7 @@ export async function findJsonColumns(
   table: string,
 ): Promise<ReadonlySet<string>> {
   try {
-    const sql = `SHOW CREATE TABLE ${quoteIdentifier(database)}.${quoteIdentifier(table)}`;
+    const sql = `SHOW CREATE TABLE ${quoteSource(database)}.${quoteSource(table)}`;
     const [row] = await connection.query<Record<string, string>[]>(sql);
     return parseJsonColumns(row?.['Create Table'] ?? '');
   } catch (error) {
@@ -27,8 +28,4 @@ function parseJsonColumns(statement: string): Set<string> {
   const lines = statement.matchAll(/^ +([`"])(.+?)\1 longtext .*CHECK \(json_valid\(([`"])(.+?)\3\)\),?$/gm);
   const columns = [...lines].flatMap(([, , column = '', , checked]) => (column === checked ? [column] : []));
   return new Set(columns.map((column) => column.replaceAll('``', '`').replaceAll('""', '"')));
-}
-
-function quoteIdentifier(name: string): string {
-  return `\`${name.replaceAll('`', '``')}\``;
 }

@@ -1,3 +1,4 @@
+import { quoteSource } from './quoting.js';
 import { findScale, findTarget, type PostgresTarget } from './postgres-target.js';
 import { bitDigits, byteText, doubleText, momentText, plainText, trimZeros, truthText } from './value-expressions.js';
 import type { ColumnKnowledge, ColumnType } from './table-knowledge.js';
@@ -50,7 +51,7 @@ const open = { ...closed, isOpen: true };
 
 /** The one definition of a column's value, for copies, comparisons and repairs. `postgresType` is the mirror column's. */
 export function sourceValue(column: ColumnKnowledge, postgresType: string, settings: SourceValueSettings): SourceValue {
-  const name = `\`${column.name.replaceAll('`', '``')}\``;
+  const name = quoteSource(column.name);
   const target = findTarget(postgresType);
   const value = describeValue({ column, name, postgresType, target, settings });
   if (target === 'uuid') return { ...value, ...compareAsUuid(value.read) };

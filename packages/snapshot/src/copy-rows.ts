@@ -2,12 +2,13 @@ import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { quoteName, quoteTable, type Shadow, withConnection } from '@afterimage/replica';
+import { quoteSource } from '@afterimage/mariadb';
 import type { Pool as SourcePool, PoolConnection } from 'mariadb';
 import type { Pool } from 'pg';
 import { type CopyStreamQuery, from as copyFrom } from 'pg-copy-streams';
 import { type CopySelect, formatLine } from './copy-select.js';
 import { rowTooLong } from './errors.js';
-import { type KeyRange, quoteSource, type RangeSource } from './key-ranges.js';
+import { type KeyRange, type RangeSource } from './key-ranges.js';
 
 /** What has been copied so far; all readers of a table add to it. */
 export interface CopyCount {

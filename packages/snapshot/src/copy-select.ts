@@ -1,5 +1,4 @@
-import { type ColumnKnowledge, sourceValue, type SourceValueSettings } from '@afterimage/mariadb';
-import { quoteSource } from './key-ranges.js';
+import { type ColumnKnowledge, quoteSource, sourceValue, type SourceValueSettings } from '@afterimage/mariadb';
 
 /** A column to copy: as MariaDB has it (null: it has none), and the type it has in the mirror. */
 export interface CopiedColumn {

@@ -1,4 +1,4 @@
-import type { ColumnType, Queryable, TableKnowledge } from '@afterimage/mariadb';
+import { type ColumnType, type Queryable, quoteSource, type TableKnowledge } from '@afterimage/mariadb';
 
 /** A part of a table: `where` is SQL, empty for all of it, with its parameters. */
 export interface KeyRange {
@@ -61,8 +61,6 @@ export function findKeyIndex({ key, indexes, columns }: TableKnowledge): KeyInde
 function isOrdered({ kind }: ColumnType): boolean {
   return ['integer', 'text', 'binary', 'date', 'datetime', 'timestamp', 'uuid'].includes(kind);
 }
-
-export const quoteSource = (name: string): string => `\`${name.replaceAll('`', '``')}\``;
 
 export const sourceTable = ({ database, table }: Pick<TableKnowledge, 'database' | 'table'>): string =>
   `${quoteSource(database)}.${quoteSource(table)}`;

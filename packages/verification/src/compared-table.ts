@@ -1,4 +1,10 @@
-import { type ColumnKnowledge, readTableKnowledge, type SourceValue, sourceValue } from '@afterimage/mariadb';
+import {
+  type ColumnKnowledge,
+  quoteSource,
+  readTableKnowledge,
+  type SourceValue,
+  sourceValue,
+} from '@afterimage/mariadb';
 import {
   type CurrentReplica,
   inTransaction,
@@ -87,10 +93,9 @@ export async function loadComparedTable(sides: Sides, stream: StreamRecord): Pro
     const known = bySource.get(column);
     if (known === undefined || !there.has(mirror)) return [];
     const value = sourceValue(known, postgresType, current.settings.types);
-    const inSource = `\`${known.name.replaceAll('`', '``')}\``;
+    const inSource = quoteSource(known.name);
     return [{ name: column, knowledge: known, postgresType, value, inSource, inMirror: quoteName(mirror) }];
   });
-  const quoteSource = (part: string): string => `\`${part.replaceAll('`', '``')}\``;
   return {
     stream,
     current,

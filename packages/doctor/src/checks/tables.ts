@@ -1,3 +1,4 @@
+import { quoteSource } from '@afterimage/mariadb';
 import type { TableKnowledge } from '@afterimage/mariadb';
 import { keyOfKnowledge } from '@afterimage/replica';
 import type { ConfiguredTable, SourceConfig } from '@afterimage/service';
@@ -5,7 +6,7 @@ import type { StreamAnswer } from '../facts/cdc.js';
 import type { Cascade, TableAccess } from '../facts/mariadb.js';
 import type { StreamProgress } from '../facts/progress.js';
 import { type Check, failure, notice, ok, type Outcome, warning } from '../finding.js';
-import { listSome, quoteMariadb } from '../texts.js';
+import { listSome } from '../texts.js';
 
 /** One configured table, and what each server says of it; undefined where it was not asked or did not answer. */
 export interface TableSubject {
@@ -22,7 +23,7 @@ export interface TableSubject {
 }
 
 const statementOf = ({ table: { database, table } }: TableSubject): string =>
-  `ALTER TABLE ${quoteMariadb(database)}.${quoteMariadb(table)}`;
+  `ALTER TABLE ${quoteSource(database)}.${quoteSource(table)}`;
 
 const reservedNames = /^(?:domain|server_id|sequence|event_number|timestamp|event_type)$/i;
 
@@ -112,7 +113,7 @@ function checkPresence({ access, isView, knowledge, table }: TableSubject): Outc
   if (isView) {
     return failure('it is a view: only tables have changes', 'name the tables it is made of instead');
   }
-  const name = `${quoteMariadb(table.database)}.${quoteMariadb(table.table)}`;
+  const name = `${quoteSource(table.database)}.${quoteSource(table.table)}`;
   if (access === 'missing') {
     return failure(
       'MariaDB has no such table (names are case-sensitive for MaxScale)',
@@ -122,7 +123,7 @@ function checkPresence({ access, isView, knowledge, table }: TableSubject): Outc
   if (access === 'denied') {
     return failure(
       'our user may not read it in MariaDB, or there is no such table',
-      `GRANT SELECT ON ${name} TO …; or ON ${quoteMariadb(table.database)}.* for the whole database`,
+      `GRANT SELECT ON ${name} TO …; or ON ${quoteSource(table.database)}.* for the whole database`,
     );
   }
   return knowledge === undefined ? null : ok('MariaDB has it, and our user may read it');

@@ -1,7 +1,12 @@
-import { parseMariadbUrl, type Queryable, readDatabaseKnowledge, type TableKnowledge } from '@afterimage/mariadb';
+import {
+  parseMariadbUrl,
+  type Queryable,
+  quoteSource,
+  readDatabaseKnowledge,
+  type TableKnowledge,
+} from '@afterimage/mariadb';
 import { type ConfiguredTable, readTlsFiles, type SourceConfig } from '@afterimage/service';
 import { type ConnectionConfig, createConnection } from 'mariadb';
-import { quoteMariadb } from '../texts.js';
 
 /** What a MariaDB server says about itself and about the tables of the configured databases. */
 export interface MariadbFacts {
@@ -200,7 +205,7 @@ async function readAccess(
   const access = new Map<string, TableAccess>();
   const cascades: Cascade[] = [];
   for (const { database, table } of tables) {
-    const name = `${quoteMariadb(database)}.${quoteMariadb(table)}`;
+    const name = `${quoteSource(database)}.${quoteSource(table)}`;
     const can = await tryTable(connection, name);
     access.set(`${database}.${table}`, can);
     if (can === 'readable') cascades.push(...(await readCascades(connection, { database, table })));
@@ -239,7 +244,7 @@ const foreignKey =
 async function readCascades(connection: Queryable, { database, table }: TableName): Promise<Cascade[]> {
   // Of a view it wants another privilege, and there are no foreign keys.
   const [row] = await ignoreRefusal(
-    connection.query<Record<string, string>[]>(`SHOW CREATE TABLE ${quoteMariadb(database)}.${quoteMariadb(table)}`),
+    connection.query<Record<string, string>[]>(`SHOW CREATE TABLE ${quoteSource(database)}.${quoteSource(table)}`),
     [],
   );
   const definition = row?.['Create Table'] ?? '';

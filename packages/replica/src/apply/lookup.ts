@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Pool } from 'pg';
 import { type Batch, eventLines } from '@afterimage/change-events';
-import { type ColumnKnowledge as SourceColumn, type Queryable, sourceValue } from '@afterimage/mariadb';
+import { type ColumnKnowledge as SourceColumn, type Queryable, quoteSource, sourceValue } from '@afterimage/mariadb';
 import { isRowRefused } from '../errors.js';
 import type { TargetColumn } from '../schema/target.js';
 import type { TableSettings } from '../settings.js';
@@ -131,8 +131,4 @@ function keyCondition(
 
 function isNumeric(known: SourceColumn | null): boolean {
   return ['integer', 'decimal', 'float', 'year'].includes(known?.type.kind ?? '');
-}
-
-function quoteSource(name: string): string {
-  return `\`${name.replaceAll('`', '``')}\``;
 }
