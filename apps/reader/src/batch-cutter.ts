@@ -7,6 +7,14 @@ export interface BatchLimits {
   readonly maxBytes: number;
 }
 
+export interface CutterOptions extends BatchLimits {
+  /**
+   * Whether a full batch ends where a transaction does, if one ends in its second half. Not worth a shorter batch to a divided
+   * stream, whose transactions are spread over partitions anyway.
+   */
+  readonly atTransactions: boolean;
+}
+
 /** What must not be parted: one event, or both halves of an update. */
 export interface Unit {
   readonly events: readonly ChangeEvent[];
@@ -36,10 +44,10 @@ const nothing: readonly CutBatch[] = [];
 
 /**
  * Cuts a partition's events into batches: when the next unit would exceed a limit, before the first one in another
- * context, and on `flush`. At a limit it cuts between transactions when a boundary lies in the second half of the batch.
+ * context, and on `flush`.
  */
 export class BatchCutter {
-  readonly #limits: BatchLimits;
+  readonly #options: CutterOptions;
   #units: Unit[] = [];
   #sizes: number[] = [];
   #count = 0;
@@ -49,8 +57,8 @@ export class BatchCutter {
   /** Of the units that are held. */
   #context: BatchContext | undefined;
 
-  constructor(limits: BatchLimits) {
-    this.#limits = limits;
+  constructor(options: CutterOptions) {
+    this.#options = options;
   }
 
   /** Whether a flush would cut anything. */
@@ -83,14 +91,14 @@ export class BatchCutter {
 
   #isFull(nextCount: number, nextSize: number): boolean {
     if (this.#units.length === 0) return false;
-    return this.#count + nextCount > this.#limits.maxEvents || this.#bytes + nextSize > this.#limits.maxBytes;
+    return this.#count + nextCount > this.#options.maxEvents || this.#bytes + nextSize > this.#options.maxBytes;
   }
 
   /** How many of the held units to cut, now that `next` has no room. */
   #chooseCut(next: Unit): number {
     const { length } = this.#units;
     const last = this.#units.at(-1);
-    if (last === undefined || !isSameTransaction(last, next)) return length;
+    if (!this.#options.atTransactions || last === undefined || !isSameTransaction(last, next)) return length;
     return this.#boundary * 2 >= length ? this.#boundary : length;
   }
 

@@ -96,7 +96,7 @@ export class StreamDivider {
     this.#partitionOf = createPartitioner(layout);
     this.#applied = applied.map(({ ordinal }) => ordinal);
     this.#checks = applied.filter(({ ordinal }) => ordinal > start.ordinal).toSorted((a, b) => a.ordinal - b.ordinal);
-    this.#cutters = applied.map(() => new BatchCutter(limits));
+    this.#cutters = applied.map(() => new BatchCutter({ ...limits, atTransactions: applied.length === 1 }));
     this.#start = start;
     this.#ordinal = start.ordinal;
     this.#others = start.resume?.position ?? new Map();

@@ -307,6 +307,20 @@ describe('several partitions', () => {
     );
   });
 
+  it('get full batches, wherever transactions end', () => {
+    const layout = layoutOf(2);
+    const partitionOf = createPartitioner(layout);
+    const keys = Array.from({ length: 40 }, (_, i) => i).filter((key) => partitionOf(line('insert', 1, 1, key)) === 0);
+    const divider = createDivider({ layout, limits: { maxEvents: 4, maxBytes: 10_000 } });
+    divider.push(under(schema('a')));
+    const cuts = keys.slice(0, 9).flatMap((key, i) => {
+      const sequence = 1 + Math.floor(i / 3);
+      const raw = line('insert', sequence, 1 + (i % 3), key);
+      return divider.push({ kind: 'event', event: event(sequence, 'insert', raw) });
+    });
+    expect(batchesOf(cuts).map(({ count }) => count)).toEqual([4, 4]);
+  });
+
   it('share an update that changes the key: one deletes, the other inserts', () => {
     const layout = layoutOf(4);
     const partitionOf = createPartitioner(layout);
