@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import type { Layout } from '@afterimage/change-events';
-import { asc, eq, inArray } from 'drizzle-orm';
+import { asc, eq, sql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import type { ClientBase, Pool } from 'pg';
 import { inTransaction } from '../transaction.js';
@@ -33,10 +33,11 @@ export interface StreamOffsets {
   readonly partitions: readonly Offset[];
 }
 
-/** The offsets of the streams as of one moment, in one query; a stream that is not registered is not in the map. */
-export async function readOffsets(pool: Pool, streamIds: readonly string[]): Promise<Map<string, StreamOffsets>> {
-  if (streamIds.length === 0) return new Map();
-  const rows = await drizzle(pool)
+/** A reader asks many times a second, so the query is made once and PostgreSQL plans it once per connection. */
+const offsetQueries = new WeakMap<Pool, ReturnType<typeof prepareOffsets>>();
+
+function prepareOffsets(pool: Pool) {
+  return drizzle(pool)
     .select({
       streamId: offsets.streamId,
       layout: offsets.layout,
@@ -50,8 +51,17 @@ export async function readOffsets(pool: Pool, streamIds: readonly string[]): Pro
     })
     .from(offsets)
     .innerJoin(streams, eq(streams.id, offsets.streamId))
-    .where(inArray(offsets.streamId, [...streamIds]))
-    .orderBy(asc(offsets.streamId), asc(offsets.partition));
+    .where(sql`${offsets.streamId} = ANY(${sql.placeholder('streamIds')}::uuid[])`)
+    .orderBy(asc(offsets.streamId), asc(offsets.partition))
+    .prepare('read_offsets');
+}
+
+/** The offsets of the streams as of one moment, in one query; a stream that is not registered is not in the map. */
+export async function readOffsets(pool: Pool, streamIds: readonly string[]): Promise<Map<string, StreamOffsets>> {
+  if (streamIds.length === 0) return new Map();
+  const query = offsetQueries.get(pool) ?? prepareOffsets(pool);
+  offsetQueries.set(pool, query);
+  const rows = await query.execute({ streamIds });
   const found = new Map<string, { layout: Layout; partitions: Offset[] }>();
   for (const { streamId, layout, key, ...offset } of rows) {
     const known = found.get(streamId);
