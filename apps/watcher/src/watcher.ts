@@ -23,8 +23,8 @@ import { Pool } from 'pg';
 import { actOnChanges } from './act.js';
 import { lookAtDatabase, lookAtTable } from './look.js';
 
-/** Of one table at a time: a copy takes five at most. */
-const connections = 6;
+/** Of one table at a time: a copy takes seven at most. */
+const connections = 8;
 
 /**
  * Watches the tables in MariaDB for what their streams do not tell of, until the signal aborts. One table after the other;

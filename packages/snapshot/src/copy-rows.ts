@@ -1,12 +1,11 @@
-import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { quoteName, quoteTable, type Shadow, withConnection } from '@afterimage/replica';
+import { type Shadow, tablesToFill } from '@afterimage/replica';
 import { quoteSource } from '@afterimage/mariadb';
 import type { Pool as SourcePool, PoolConnection } from 'mariadb';
 import type { Pool } from 'pg';
-import { type CopyStreamQuery, from as copyFrom } from 'pg-copy-streams';
 import { type CopySelect, formatLine } from './copy-select.js';
+import { type CopyTarget, fillTables } from './copy-target.js';
 import { rowTooLong } from './errors.js';
 import { type KeyRange, type RangeSource } from './key-ranges.js';
 
@@ -37,54 +36,19 @@ export interface CopyOptions {
 const blockLength = 64 * 1024;
 const shortestPauseMs = 5;
 
-/** Copies ranges through one connection to each server until there are no more. Memory: one block and what sockets hold. */
+/** Copies ranges that one connection reads until there are no more. Memory: one block and what sockets hold. */
 export async function copyRanges(connection: PoolConnection, options: CopyOptions): Promise<void> {
-  const { pool, shadow, signal } = options;
-  await withConnection(pool, async (client) => {
-    await client.query(
-      `SELECT set_config('statement_timeout', '0', false), set_config('idle_in_transaction_session_timeout', '0', false)`,
-    );
-    const columns = shadow.columns.map(({ mirror }) => quoteName(mirror)).join(', ');
-    const target = client.query(copyFrom(`COPY ${quoteTable(shadow.table)} (${columns}) FROM STDIN`));
-    const finished = settle(target);
-    const abort = (): void => void target.destroy(signal.reason as Error);
-    signal.addEventListener('abort', abort, { once: true });
-    try {
-      signal.throwIfAborted();
-      for (let range = await options.ranges(); range !== null; range = await options.ranges()) {
-        await copyRange(connection, target, range, options);
-      }
-      target.end();
-      await finished;
-    } catch (error) {
-      target.destroy(error as Error);
-      // What PostgreSQL says first is the cause; what follows from it is not.
-      await finished.catch((cause: unknown) => {
-        if ((cause as { severity?: unknown }).severity !== undefined && !isCopyFail(cause)) throw cause;
-      });
-      throw error;
-    } finally {
-      signal.removeEventListener('abort', abort);
+  const { pool, shadow, signal, ranges } = options;
+  await fillTables({ pool, tables: tablesToFill(shadow), signal }, async (target) => {
+    for (let range = await ranges(); range !== null; range = await ranges()) {
+      await copyRange(connection, target, range, options);
     }
   });
 }
 
-/** 57014: PostgreSQL repeats that the client ended the COPY. */
-const isCopyFail = (error: unknown): boolean => (error as { code?: unknown }).code === '57014';
-
-function settle(target: CopyStreamQuery): Promise<void> {
-  const finished = new Promise<void>((resolve, reject) => {
-    target.once('finish', resolve);
-    // It stays: a second error, as when it is closed after the first, must not end the process.
-    target.on('error', reject);
-  });
-  finished.catch(() => undefined);
-  return finished;
-}
-
 async function copyRange(
   connection: PoolConnection,
-  target: CopyStreamQuery,
+  target: CopyTarget,
   { where, values }: KeyRange,
   options: CopyOptions,
 ): Promise<void> {
@@ -100,7 +64,7 @@ async function copyRange(
     const added = lines.length;
     lines = [];
     length = 0;
-    if (!target.write(block)) await once(target, 'drain', { signal });
+    await target.write(block);
     count.rows += added;
     count.bytes += block.length;
     const pauseMs = pace(added);
@@ -111,7 +75,8 @@ async function copyRange(
       failure ??= error;
       reject(failure as Error);
     };
-    target.once('error', fail);
+    const giveUp = (): void => fail(target.failed.reason);
+    target.failed.addEventListener('abort', giveUp, { once: true });
     rows.on('data', (row: unknown[]) => {
       try {
         const line = formatLine(select.pieces, row);
@@ -127,7 +92,7 @@ async function copyRange(
     });
     rows.on('error', fail);
     rows.on('end', () => {
-      target.off('error', fail);
+      target.failed.removeEventListener('abort', giveUp);
       resolve();
     });
   });

@@ -1,15 +1,13 @@
 import { readTableKnowledge, type TableKnowledge } from '@afterimage/mariadb';
 import {
-  countBlocks,
   createShadow,
-  indexReadHistory,
+  finishReadHistory,
   indexShadow,
   recordProgress,
   recordStart,
   type Shadow,
   type SnapshotPlace,
   withConnection,
-  writeReadHistory,
 } from '@afterimage/replica';
 import type { Pool as SourcePool } from 'mariadb';
 import type { Pool } from 'pg';
@@ -45,7 +43,7 @@ export async function fillShadow(options: SnapshotOptions, attempt: number): Pro
       settingsOf: options.settingsOf,
       fields: streamFields(knowledge),
       knowledge,
-      at: view.place.at,
+      place: view.place,
     });
     const estimatedRows = await estimateRows(source, knowledge);
     await recordStart(pool, { streamId: stream.id, attempt, estimatedRows });
@@ -55,7 +53,7 @@ export async function fillShadow(options: SnapshotOptions, attempt: number): Pro
       await copyAll(options, { view, shadow, knowledge, estimatedRows, count });
       await view.close();
       stopNoting('indexing');
-      await finish(pool, shadow, view.place, parallel);
+      await finish(pool, shadow);
       return { shadow, place: view.place, count };
     } finally {
       stopNoting('indexing');
@@ -176,16 +174,16 @@ function noteProgress(
   };
 }
 
-async function finish(pool: Pool, shadow: Shadow, place: SnapshotPlace, parallel: number): Promise<void> {
-  const index = (): Promise<void> => withConnection(pool, (client) => indexShadow(client, shadow));
-  if (shadow.version !== 0) return index();
-  const blocks = await withConnection(pool, (client) => countBlocks(client, shadow));
-  const step = Math.max(1, Math.ceil(blocks / parallel));
-  const slices = Array.from({ length: Math.ceil(blocks / step) }, (_, i) => ({ from: i * step, to: (i + 1) * step }));
-  await settleAll(
-    slices.map((slice) => withConnection(pool, (client) => writeReadHistory(client, shadow, { place, ...slice }))),
+/** The indexes come when all rows are there, all at once. */
+async function finish(pool: Pool, shadow: Shadow): Promise<void> {
+  const mirror = withConnection(pool, (client) => indexShadow(client, shadow));
+  if (shadow.version !== 0) return mirror;
+  const history = withConnection(pool, (client) => finishReadHistory(client, shadow)).then((statements) =>
+    settleAll(
+      statements.map((statement) => withConnection(pool, async (client) => void (await client.query(statement)))),
+    ),
   );
-  await settleAll([index(), withConnection(pool, (client) => indexReadHistory(client, shadow))]);
+  await settleAll([mirror, history]);
 }
 
 /** Waits for all, then throws the first failure: nothing is still at work on the shadow when it is thrown. */

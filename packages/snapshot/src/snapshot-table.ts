@@ -30,7 +30,7 @@ export interface SnapshotProgress {
 }
 
 export interface SnapshotOptions {
-  /** At least `parallel` + 3 connections, not in pipeline mode, in which pg has no COPY. */
+  /** At least 2 · `parallel` + 3 connections, not in pipeline mode, in which pg has no COPY. */
   readonly pool: Pool;
   /** `openSourceDatabase`, with at least `parallel` + 2 connections. */
   readonly source: SourcePool;

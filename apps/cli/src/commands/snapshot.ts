@@ -46,7 +46,7 @@ export function createSnapshotCommand(): Command {
     const config = readConfig(options);
     const tables = chooseTables(config, names);
     const work = (pool: Pool): Promise<TableOutcome[]> => copyTables({ pool, config, tables, options });
-    const outcomes = await withDatabase(config, work, { connections: options.parallel + 4 });
+    const outcomes = await withDatabase(config, work, { connections: 2 * options.parallel + 4 });
     if (options.json === true) printJson(outcomes);
     if (outcomes.some(({ state }) => state === 'failed')) process.exitCode = exitCodes.difference;
   });

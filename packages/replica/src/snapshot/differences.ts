@@ -39,7 +39,7 @@ export async function replaceRows(
   const names = [...historyRowColumns.map(([name]) => name), ...current.version.columns.map(({ history }) => history)];
   await client.query(
     `INSERT INTO ${current.version.segment} (${names.map(quoteName).join(', ')}) ` +
-      `SELECT ${readPrefix(place, ordinal)}, event_type, ${values} ${found}`,
+      `SELECT ${readPrefix(place, ordinal).join(', ')}, event_type, ${values} ${found}`,
   );
   const { rows } = await client.query<{ written: string; removed: string }>(
     `SELECT count(*) FILTER (WHERE event_type = 'read') AS written, count(*) FILTER (WHERE event_type = 'delete') AS removed ${found}`,

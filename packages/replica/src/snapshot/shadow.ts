@@ -4,7 +4,8 @@ import type { TableKnowledge } from '@afterimage/mariadb';
 import type { ClientBase, Pool } from 'pg';
 import { recordKnowledge } from '../apply/source.js';
 import type { StreamRecord } from '../control/streams.js';
-import { createSegmentStatements } from '../history/segment.js';
+import type { StoredColumn } from '../control/tables.js';
+import { createSegmentStatements, historyRowColumns } from '../history/segment.js';
 import { type ReplicaNames, type TableName, quoteName, quoteTable, replicaNames, segmentName } from '../names.js';
 import { type CurrentReplica, loadCurrent } from '../operations/current.js';
 import { makeChange, storeColumns } from '../schema/ddl.js';
@@ -45,10 +46,9 @@ export interface ShadowOptions {
   readonly settingsOf: TableSettingsProvider;
   /** The columns of the source's table, as the stream would describe them. */
   readonly fields: readonly Field[];
-  /** What MariaDB says of the table now. */
+  /** What MariaDB says of the table at the place. */
   readonly knowledge: TableKnowledge;
-  /** When it said so, by its clock. */
-  readonly at: Date;
+  readonly place: SnapshotPlace;
 }
 
 /** The shadows of a stream live in schemas that begin so. */
@@ -72,9 +72,9 @@ async function dropShadows(client: ClientBase, streamId: string): Promise<void> 
  */
 export async function createShadow(
   pool: Pool,
-  { stream, settingsOf, fields, knowledge: table, at }: ShadowOptions,
+  { stream, settingsOf, fields, knowledge: table, place }: ShadowOptions,
 ): Promise<Shadow> {
-  const knowledge = { table, id: await recordKnowledge(pool, stream, { table, at: at.toISOString() }) };
+  const knowledge = { table, id: await recordKnowledge(pool, stream, { table, at: place.at.toISOString() }) };
   return inTransaction(pool, async (client) => {
     const settings = settingsOf(stream);
     if (settings === undefined) throw new Error(`${stream.database}.${stream.table} is not in the configuration`);
@@ -97,7 +97,7 @@ export async function createShadow(
       version: current?.version.version ?? 0,
     };
     await makeChange(client, { kind: 'create' }, ddlOf(shadow));
-    if (shadow.version === 0) await client.query(segmentStatements(shadow).create);
+    if (shadow.version === 0) await createReadHistory(client, shadow, place);
     return shadow;
   });
 }
@@ -161,51 +161,56 @@ export interface SnapshotPlace {
   readonly at: Date;
 }
 
-/** What a history row has besides the columns, of a row that was read at a place: SQL literals. */
-export function readPrefix({ gtids, at }: SnapshotPlace, ordinal: bigint): string {
+/** What a history row has besides the columns, of a row that was read at a place: SQL literals, all but the event type. */
+export function readPrefix({ gtids, at }: SnapshotPlace, ordinal: bigint): string[] {
   const [domain = '0', server = '0', sequence = '0'] = (gtids.split(',')[0] ?? '').split('-');
   const numbers = [ordinal, BigInt(domain), BigInt(server === '' ? '0' : server), BigInt(sequence), 0n];
-  return `${numbers.map((number) => `${number}::bigint`).join(', ')}, '${at.toISOString()}'::timestamptz`;
+  return [...numbers.map((number) => `${number}::bigint`), `'${at.toISOString()}'::timestamptz`];
 }
 
 /** The ordinal of the rows with which a stream begins. */
 export const firstOrdinal = 1n;
 
-/** How many blocks of the filled shadow there are, to divide the work on them. */
-export async function countBlocks(client: ClientBase, { table }: Shadow): Promise<number> {
-  const { rows } = await client.query<{ blocks: string }>(
-    `SELECT (pg_relation_size($1::regclass) + current_setting('block_size')::int - 1) / current_setting('block_size')::int AS blocks`,
-    [quoteTable(table)],
-  );
-  return Number(rows[0]?.blocks ?? 0);
+/** A table that is filled, with the names of its columns in the order of the shadow's. */
+export interface FilledTable {
+  readonly table: TableName;
+  readonly columns: readonly string[];
 }
 
-/** Writes the history of the rows in some blocks of a shadow that is to become the mirror: a scan of these alone. */
-export async function writeReadHistory(
-  client: ClientBase,
-  shadow: Shadow,
-  { place, from, to }: { readonly place: SnapshotPlace; readonly from: number; readonly to: number },
-): Promise<void> {
-  const values = shadow.columns.map(({ mirror }) => quoteName(mirror)).join(', ');
-  await client.query(
-    `INSERT INTO ${quoteTable(shadowSegment(shadow))} SELECT ${readPrefix(place, firstOrdinal)}, 'read', ${values} ` +
-      `FROM ${quoteTable(shadow.table)} WHERE ctid >= '(${from},0)' AND ctid < '(${to},0)'`,
-  );
+/**
+ * The tables that get every row that is copied, as the same text: the shadow itself, and the history that begins with these
+ * rows where the shadow is to become the mirror. What else a history row has are defaults.
+ */
+export function tablesToFill(shadow: Shadow): FilledTable[] {
+  const mirror = { table: shadow.table, columns: shadow.columns.map((column) => column.mirror) };
+  if (shadow.version !== 0) return [mirror];
+  return [mirror, { table: shadowSegment(shadow), columns: firstColumns(shadow).map(({ history }) => history) }];
 }
 
-/** Its indexes come when all rows are there. */
-export async function indexReadHistory(client: ClientBase, shadow: Shadow): Promise<void> {
-  for (const statement of segmentStatements(shadow).indexes) await client.query(statement);
+async function createReadHistory(client: ClientBase, shadow: Shadow, place: SnapshotPlace): Promise<void> {
+  await client.query(segmentStatements(shadow).create);
+  const values = [...readPrefix(place, firstOrdinal), `'read'`];
+  await alterPrefix(client, shadow, (i) => `SET DEFAULT ${values[i]}`);
+}
+
+async function alterPrefix(client: ClientBase, shadow: Shadow, change: (i: number) => string): Promise<void> {
+  const changes = historyRowColumns.map(([name], i) => `ALTER COLUMN ${quoteName(name)} ${change(i)}`);
+  await client.query(`ALTER TABLE ${quoteTable(shadowSegment(shadow))} ${changes.join(', ')}`);
+}
+
+/** To be called when all rows are there. Returns the statements of the history's indexes, which may run at once. */
+export async function finishReadHistory(client: ClientBase, shadow: Shadow): Promise<readonly string[]> {
+  await alterPrefix(client, shadow, () => 'DROP DEFAULT');
+  return segmentStatements(shadow).indexes;
 }
 
 function shadowSegment(shadow: Shadow): TableName {
   return segmentName(shadowNames(shadow), 1);
 }
 
-/** The statements for the first history segment, in the shadow's schema. */
-function segmentStatements(shadow: Shadow): { create: string; indexes: string[] } {
-  const { target, settings } = shadow;
-  const columns = storeColumns({
+/** The columns of the first schema version. */
+function firstColumns({ target }: Shadow): StoredColumn[] {
+  return storeColumns({
     version: 1,
     target: target.columns,
     before: [],
@@ -213,6 +218,12 @@ function segmentStatements(shadow: Shadow): { create: string; indexes: string[] 
     widened: new Set(),
     filled: new Map(),
   });
+}
+
+/** The statements for the first history segment, in the shadow's schema. */
+function segmentStatements(shadow: Shadow): { create: string; indexes: string[] } {
+  const { target, settings } = shadow;
+  const columns = firstColumns(shadow);
   const key = new Set(target.key);
   const indexKey =
     settings.historyIndex === 'key' && target.key !== null
