@@ -54,15 +54,50 @@ const errorPauseMs = 1_000;
 const fetchPauseMs = 500;
 const defaultGraceMs = 10_000;
 
-/** Upstream a fetch that the store refuses, as a full Redis does, is repeated at once, hundreds of times a second. */
+/** How long a worker rests that was woken in vain again and again, at first and at most; it doubles. */
+const restMs = { first: 20, most: 500 } as const;
+/** Two fetches in vain that are further apart have nothing to do with each other. */
+const vainMs = 1_000;
+
+/**
+ * Upstream a fetch that the store refuses, as a full Redis does, is repeated at once, hundreds of times a second; and each
+ * batch that one writer takes wakes another, which finds that there is none for it, as only one at a time may be worked on.
+ * While a partition is busy elsewhere a worker rests between such looks. One that has had a batch itself since the last
+ * does not: what woke it may have been that one.
+ */
 class PatientWorker extends Worker<JobPayload> {
+  #inVain = 0;
+  #lookedAt = -Infinity;
+  readonly #closes = new AbortController();
+
   protected override async moveToActive(token: string, name?: string): Promise<Job<JobPayload>> {
     try {
-      return await super.moveToActive(token, name);
+      const job = await super.moveToActive(token, name);
+      // Upstream's type hides that there may be none.
+      if ((job as Job<JobPayload> | undefined) === undefined) await this.#rest();
+      return job;
     } catch (error) {
       await sleep(fetchPauseMs);
       throw error;
     }
+  }
+
+  override close(force?: boolean): Promise<void> {
+    this.#closes.abort();
+    return super.close(force);
+  }
+
+  noteBatch(): void {
+    this.#inVain = 0;
+  }
+
+  async #rest(): Promise<void> {
+    const now = performance.now();
+    this.#inVain = now - this.#lookedAt < vainMs ? this.#inVain + 1 : 0;
+    const { signal } = this.#closes;
+    const pauseMs = Math.min(restMs.first * 2 ** (this.#inVain - 1), restMs.most);
+    if (this.#inVain > 0) await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+    this.#lookedAt = performance.now();
   }
 }
 
@@ -77,6 +112,7 @@ export function consumeBatches(
   const name = taggedQueueName(streamId, partition);
   const stop = new AbortController();
   const work = async (job: Job<JobPayload>, token?: string): Promise<void> => {
+    worker.noteBatch();
     const outcome = await settle(job, { ...options, partition }, stop.signal);
     if (outcome.kind === 'done') return;
     await job.moveToDelayed(Date.now() + outcome.inMs, token);
