@@ -17,11 +17,17 @@ import { nextWithin, silence } from './waiting.js';
 
 export interface MaxScaleOptions {
   readonly connection: ConnectOptions;
-  /** How long resuming waits for an event before it tries another way, and how often it asks for a missing table. */
+  /** How long resuming waits for an event before it tries another way, and how often it looks everywhere for a missing table. */
   readonly resumeMs: number;
   /** Silence after which the connection is opened anew, to see whether the source still has the place. */
   readonly idleCheckMs: number;
 }
+
+/** How soon a stream without a file looks for one again: from this, doubled, to that. */
+const glanceMs = { first: 1_000, longest: 5_000 };
+
+/** Nothing came, and so there is something to ask for. */
+const moved = Symbol('moved');
 
 /** Streams from MaxScale's CDC listener, one connection per table. */
 export function createMaxScaleSource(options: MaxScaleOptions): ChangeSource {
@@ -49,6 +55,9 @@ class MaxScaleFeed {
   /** The last one that was passed on. */
   #announced: StreamSchema | undefined;
   #failure: FeedError | undefined;
+  /** Looks for a first file since this feed began. */
+  #glances = 0;
+  #connectedAt = 0;
 
   constructor(options: MaxScaleOptions, request: FeedRequest) {
     this.#options = options;
@@ -80,21 +89,23 @@ class MaxScaleFeed {
   /** Returns whether a fresh connection is to be opened to go on with this feed. */
   async *#readConnection(connection: CdcConnection): AsyncGenerator<readonly Change[], boolean, undefined> {
     this.#schema = undefined;
+    this.#connectedAt = performance.now();
     await this.#send(connection);
     const messages = connection.messages();
+    let next = messages.next();
     for (;;) {
       const before = this.#state;
-      const next = messages.next();
+      next.catch(() => undefined);
       const got = await this.#awaitMessages(next, connection);
-      if (got === silence) {
-        next.catch(() => undefined);
-        return false;
+      if (got === silence) return false;
+      if (got !== moved) {
+        if (got.done === true) return false;
+        const changes = this.#interpret(got.value);
+        if (changes.length > 0) yield changes;
+        // After what came before it: a stream that always ends at the same place still gets that far.
+        if (this.#failure !== undefined) throw this.#failure;
+        next = messages.next();
       }
-      if (got.done === true) return false;
-      const changes = this.#interpret(got.value);
-      if (changes.length > 0) yield changes;
-      // After what came before it: a stream that always ends at the same place still gets that far.
-      if (this.#failure !== undefined) throw this.#failure;
       if (this.#state === before || this.#state.kind !== 'requesting') continue;
       if (this.#state.fresh) return true;
       await this.#send(connection);
@@ -108,13 +119,13 @@ class MaxScaleFeed {
   async #awaitMessages(
     next: Promise<IteratorResult<CdcMessage[], void>>,
     connection: CdcConnection,
-  ): Promise<IteratorResult<CdcMessage[], void> | typeof silence> {
-    const { idleCheckMs, resumeMs } = this.#options;
+  ): Promise<IteratorResult<CdcMessage[], void> | typeof silence | typeof moved> {
+    const { idleCheckMs } = this.#options;
     let quietSince = performance.now();
     for (;;) {
       const streaming = this.#state.kind === 'streaming';
       const received = connection.bytesReceived;
-      const got = await nextWithin(next, streaming ? idleCheckMs : resumeMs);
+      const got = await nextWithin(next, this.#patienceMs);
       if (got !== silence) return got;
       if (connection.bytesReceived > received) {
         quietSince = performance.now();
@@ -122,11 +133,37 @@ class MaxScaleFeed {
       }
       if (streaming) return got;
       const before = this.#state;
-      this.#advance('silence');
-      if (this.#state !== before) return { done: false, value: [] };
+      this.#advance(this.#judgeSilence());
+      if (this.#state !== before) return moved;
       if (this.#hasAnchor) this.#request.onState('searching');
       if (performance.now() - quietSince >= idleCheckMs) return silence;
     }
+  }
+
+  /** A request that was answered with NO-FILE is woken by the table's first row, perhaps while the next one is on its way. */
+  get #mayWake(): boolean {
+    return this.#state.kind === 'waiting' || (this.#state.kind === 'requesting' && !this.#state.fresh);
+  }
+
+  /** How long the state of now lets nothing come before something else is tried. */
+  get #patienceMs(): number {
+    const { idleCheckMs, resumeMs } = this.#options;
+    switch (this.#state.kind) {
+      case 'streaming':
+        return idleCheckMs;
+      case 'waiting':
+        return Math.min(resumeMs, glanceMs.longest, glanceMs.first * 2 ** this.#glances);
+      default:
+        return resumeMs;
+    }
+  }
+
+  /** What it is that nothing came: without a file time for a glance, and every `resumeMs` for a look at all versions. */
+  #judgeSilence(): ResumeEvent {
+    if (this.#state.kind !== 'waiting' || performance.now() - this.#connectedAt >= this.#options.resumeMs)
+      return 'silence';
+    this.#glances += 1;
+    return 'glance';
   }
 
   get #hasAnchor(): boolean {
@@ -166,7 +203,7 @@ class MaxScaleFeed {
 
   #interpretRow(row: RowEvent, changes: Change[]): void {
     if (this.#schema === undefined) {
-      if (this.#state.kind === 'waiting') this.#advance('schemaless');
+      if (this.#mayWake) this.#advance('schemaless');
       else this.#failure = new FeedError('SCHEMA_MISSING', 'a row came before any schema line');
       return;
     }

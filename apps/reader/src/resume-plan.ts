@@ -16,8 +16,8 @@
 export type Way =
   | { readonly kind: 'checkpoint'; readonly version: number; readonly gtid: string }
   | { readonly kind: 'file'; readonly version: number }
-  /** `last`: all versions were tried, and the request for version 1 stays to be woken by the first row. */
-  | { readonly kind: 'scan'; readonly version: number; readonly last: boolean };
+  /** Up to version `to`; `last`: all were tried, and the request for version 1 stays to be woken by the first row. */
+  | { readonly kind: 'scan'; readonly version: number; readonly to: number; readonly last: boolean };
 
 export type ResumeState =
   /** The request goes out, on the connection there is or on a fresh one. */
@@ -37,6 +37,8 @@ export type ResumeEvent =
   | 'new'
   /** A row before any schema line. */
   | 'schemaless'
+  /** While there is no file: time to look for one whose first row did not wake the request. */
+  | 'glance'
   /** Nothing came for the time that resuming may take. */
   | 'silence';
 
@@ -48,9 +50,14 @@ export interface ResumeTarget {
 
 /** File versions that are tried when the first ones are gone; the protocol has no listing. */
 const lastProbe = 32;
+/**
+ * And at a glance. Only a row of version 1 wakes the request; each DROP and CREATE before a table's first row leaves out a
+ * version.
+ */
+const lastGlance = 4;
 
 export function startResume(target: ResumeTarget | null): ResumeState {
-  if (target === null || target.gtid === null) return request(scanFrom(1), true);
+  if (target === null || target.gtid === null) return request(scan(1), true);
   return request({ kind: 'checkpoint', version: target.fileVersion, gtid: target.gtid }, true);
 }
 
@@ -60,7 +67,8 @@ export function nextResume(state: ResumeState, event: ResumeEvent, target: Resum
     case 'requesting':
       return nextRequesting(state, event, target);
     case 'waiting':
-      return event === 'no-file' || event === 'covered' ? state : startResume(target);
+      if (event === 'no-file' || event === 'covered') return state;
+      return event === 'glance' ? request(scan(2, lastGlance), false) : startResume(target);
     case 'streaming':
     case 'lost':
       return state;
@@ -74,6 +82,7 @@ function nextRequesting(state: Requesting, event: ResumeEvent, target: ResumeTar
     case 'anchor':
       return { kind: 'streaming' };
     case 'covered':
+    case 'glance':
       return state;
     case 'schema':
       return hasAnchor(target) ? state : { kind: 'streaming' };
@@ -98,10 +107,10 @@ function afterNoFile(way: Way): ResumeState {
   switch (way.kind) {
     case 'checkpoint':
     case 'file':
-      return request(scanFrom(1), false);
+      return request(scan(1), false);
     case 'scan':
       if (way.last) return { kind: 'waiting' };
-      return request(way.version < lastProbe ? scanFrom(way.version + 1) : { ...scanFrom(1), last: true }, false);
+      return request(way.version < way.to ? scan(way.version + 1, way.to) : { ...scan(1), last: true }, false);
   }
 }
 
@@ -109,9 +118,9 @@ function afterNoFile(way: Way): ResumeState {
 function afterMiss(way: Way): ResumeState | undefined {
   switch (way.kind) {
     case 'checkpoint':
-      return request(way.version === 1 ? scanFrom(1) : { kind: 'file', version: way.version }, true);
+      return request(way.version === 1 ? scan(1) : { kind: 'file', version: way.version }, true);
     case 'file':
-      return request(scanFrom(1), true);
+      return request(scan(1), true);
     case 'scan':
       return undefined;
   }
@@ -121,6 +130,6 @@ function request(way: Way, fresh: boolean): ResumeState {
   return { kind: 'requesting', way, fresh };
 }
 
-function scanFrom(version: number): Extract<Way, { kind: 'scan' }> {
-  return { kind: 'scan', version, last: false };
+function scan(version: number, to = lastProbe): Extract<Way, { kind: 'scan' }> {
+  return { kind: 'scan', version, to, last: false };
 }

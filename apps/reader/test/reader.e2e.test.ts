@@ -106,6 +106,19 @@ describe.each(queueBackends())('the reader', ({ backend, redisUrl, missing }) =>
       await reader.stop();
     });
 
+    it('finds the first file of a quiet table soon, also where it is not version 1 and nothing wakes the request', async () => {
+      const reader = rig.start({ timeouts: { resumeMs: 60_000 } });
+      await expect.poll(() => rig.state(), wait).toBe('waiting NO_SUCH_FILE');
+      const writer = await rig.write();
+      table.create(columns);
+      // CREATE, DROP, CREATE.
+      table.create(columns);
+      fill(1);
+      await expect.poll(() => writer.lines.length, { timeout: 6_000, interval: 10 }).toBe(3);
+      expect(writer.lines).toEqual(await rig.readSource(3, 'orders', 2));
+      await reader.stop();
+    });
+
     it('finds a table whose first file versions are gone', async () => {
       table.create(columns);
       fill(1);

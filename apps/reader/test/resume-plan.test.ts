@@ -3,7 +3,16 @@ import { describe, expect, it } from 'vitest';
 import { nextResume, type ResumeEvent, type ResumeState, startResume } from '../src/resume-plan.js';
 
 const target = { gtid: '0-1-14', fileVersion: 3 };
-const events: readonly ResumeEvent[] = ['no-file', 'schema', 'covered', 'anchor', 'new', 'schemaless', 'silence'];
+const events: readonly ResumeEvent[] = [
+  'no-file',
+  'schema',
+  'covered',
+  'anchor',
+  'new',
+  'schemaless',
+  'glance',
+  'silence',
+];
 
 const run = (from: typeof target | null, ...steps: ResumeEvent[]): ResumeState =>
   steps.reduce((state, event) => nextResume(state, event, from), startResume(from));
@@ -74,6 +83,19 @@ describe('starting without an offset', () => {
     for (const event of ['schemaless', 'schema', 'silence'] as const) {
       expect(describeState(nextResume(state, event, null))).toBe('scan 1');
     }
+  });
+
+  it('glances at a few versions on the same connection, and leaves the request for version 1 open again', () => {
+    let state = startResume(null);
+    while (state.kind === 'requesting') state = nextResume(state, 'no-file', null);
+    state = nextResume(state, 'glance', null);
+    const asked: string[] = [];
+    while (state.kind === 'requesting') {
+      asked.push(describeState(state));
+      state = nextResume(state, 'no-file', null);
+    }
+    expect(asked).toEqual([2, 3, 4, 1].map((version) => `scan ${version} on the same connection`));
+    expect(state.kind).toBe('waiting');
   });
 });
 

@@ -298,6 +298,15 @@ describe('scripted tables', () => {
     expect(await readAll(server, { version: 4 }, 4)).toEqual(['v4 7-1-9', '3#1', 'v5 0-1-4', '5#1']);
   });
 
+  it('are sent, without their schema line, to whoever asked before anything was known of them', async () => {
+    const server = await startServer();
+    const early = await connectTo(server);
+    await early.requestData(orders);
+    expect((await take(early, 1))[0]).toMatchObject({ kind: 'error', code: 'NO_SUCH_FILE' });
+    createOrders(server, 1);
+    expect((await take(early, 1))[0]).toMatchObject({ kind: 'row' });
+  });
+
   it('answer NO-FILE for a pruned version and go on from a later one', async () => {
     const server = await startServer();
     const table = createOrders(server, 1);

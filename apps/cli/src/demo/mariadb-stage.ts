@@ -132,8 +132,6 @@ async function writeConfig(
         user: sourceUser,
         password: sourcePassword,
         mariadb: { url: mariadbUrl },
-        // How often it asks for tables that no row has come of yet.
-        timeouts: { resumeMs: 1000 },
         tables: Object.fromEntries(tables) as object,
       },
     },

@@ -176,7 +176,7 @@ export class FakeMaxScale {
       faults: this.#faults,
       chunking: this.#chunking,
       replay: this.#replay,
-      findTable: (name) => this.#tables.get(name),
+      findTable: (name) => this.#findTable(name),
     });
     this.#sessions.add(session);
     socket.once('close', () => {
@@ -184,6 +184,12 @@ export class FakeMaxScale {
       this.#wake();
     });
     this.#wake();
+  }
+
+  /** A table that nothing is known of may come yet; whoever asked for it is woken then. */
+  #findTable(name: string): ScriptedTable | undefined {
+    const [, database, table] = /^([^.]+)\.([^]+)$/.exec(name) ?? [];
+    return database === undefined || table === undefined ? undefined : this.table(database, table);
   }
 
   #wake(): void {

@@ -24,6 +24,7 @@ export interface SessionContext {
   readonly faults: FaultPlan;
   readonly chunking: Chunking;
   readonly replay: Replay | undefined;
+  /** Undefined for what is no table's name. */
   findTable(name: string): ScriptedTable | undefined;
 }
 
@@ -180,7 +181,7 @@ export class Session {
     });
   }
 
-  /** `db.table.000002.avro` → the table, if it was scripted, and 2. */
+  /** `db.table.000002.avro` → the table and 2. */
   #findFile(fileName: string): { table: ScriptedTable | undefined; version: number } {
     const parts = /^([^]+)\.(\d{6,})\.avro$/.exec(fileName);
     const [, name = '', version = '0'] = parts ?? [];
