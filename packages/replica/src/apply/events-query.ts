@@ -1,4 +1,4 @@
-import { quoteLiteral, quoteName } from '../names.js';
+import { type TableName, quoteLiteral, quoteName, quoteTable } from '../names.js';
 import type { TargetColumn } from '../schema/target.js';
 import type { SchemaVersion } from '../schema/versions.js';
 
@@ -9,34 +9,51 @@ export interface EventsQueryOptions {
   readonly nul: boolean;
 }
 
+export interface LookedUpEventsOptions extends EventsQueryOptions {
+  readonly mirrorTable: TableName;
+  /** SQL of what was found in MariaDB: a JSON array of objects with the text of column i as `ci`. */
+  readonly found: string;
+}
+
+const present = `('insert', 'update_after')`;
+
 /**
- * The rows of `eventsQuery`, with what MariaDB says now in place of values that the stream loses or bends, where the row
- * was found there by its key. `parameter` holds what was found: a JSON array of objects with the text of column i as `ci`.
+ * The rows of `eventsQuery`, with better values in place of those that the stream loses or bends. A row that comes has what
+ * MariaDB says now, where it was found there by its key. A row that goes has the last value that the mirror had: what this
+ * batch has put there, where it did, else what was there before.
  */
-export function lookedUpEvents(options: EventsQueryOptions, parameter: string): string {
-  const { version, columns } = options;
+export function lookedUpEvents(options: LookedUpEventsOptions): string {
+  const { version, columns, mirrorTable } = options;
   const lost = lostColumns(columns).map(({ name }) => name);
-  const isHit = `(f.hit IS TRUE AND e.event_type IN ('insert', 'update_after'))`;
-  const replacing = (column: TargetColumn): string =>
-    showsLoss(column) ? `${isHit} AND e.lost_${lost.indexOf(column.name)}` : isHit;
-  const asked = new Set(columns.filter(({ lookup }) => lookup).map(({ name }) => name));
-  const values = columns.map((column, i) =>
-    asked.has(column.name) ? `CASE WHEN ${replacing(column)} THEN f.v${i} ELSE e.v${i} END AS v${i}` : `e.v${i}`,
-  );
-  const stillLost = lost.map((name, i) =>
-    asked.has(name) ? `(e.lost_${i} AND NOT ${isHit}) AS lost_${i}` : `e.lost_${i}`,
-  );
   const keyed = columns.flatMap((column, i) => (version.key?.includes(column.mirror) === true ? [i] : []));
   const wanted = columns.flatMap((column, i) => (keyed.includes(i) || column.lookup ? [i] : []));
+  const mirrorOf = (i: number): string => `m.${quoteName(columns[i]?.mirror ?? '')}`;
+  const isFound = `f.hit AND (e.event_type IN ${present} OR e.is_again)`;
+  const isFormer = `${mirrorOf(keyed[0] ?? 0)} IS NOT NULL`;
+  const values = columns.map((column, i) => {
+    if (!column.lookup) return `e.v${i}`;
+    const only = showsLoss(column) ? ` AND e.lost_${lost.indexOf(column.name)}` : '';
+    return `CASE WHEN ${isFound}${only} THEN f.v${i} WHEN ${isFormer}${only} THEN ${mirrorOf(i)} ELSE e.v${i} END AS v${i}`;
+  });
+  const asked = new Set(columns.filter(({ lookup }) => lookup).map(({ name }) => name));
+  const stillLost = lost.map((name, i) =>
+    asked.has(name) ? `(e.lost_${i} AND (${isFound} OR ${isFormer}) IS NOT TRUE) AS lost_${i}` : `e.lost_${i}`,
+  );
   const typed = wanted.map((i) => `c${i}::${version.columns[i]?.postgresType ?? 'text'} AS v${i}`);
   // One row for a key: one that is configured may not be unique in MariaDB, and no event may count twice.
   const found =
     `SELECT DISTINCT ON (${keyed.map((i) => `c${i}`).join(', ')}) true AS hit, ${typed.join(', ')} ` +
-    `FROM json_to_recordset(${parameter}::json) AS r(${wanted.map((i) => `c${i} text`).join(', ')})`;
+    `FROM json_to_recordset(${options.found}::json) AS r(${wanted.map((i) => `c${i} text`).join(', ')})`;
+  const isAgain =
+    `coalesce(bool_or(event_type IN ${present}) OVER (PARTITION BY ${keyed.map((i) => `v${i}`).join(', ')} ` +
+    `ORDER BY stream_ordinal ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), false) AS is_again`;
   const meta = ['stream_ordinal', 'domain', 'server_id', 'sequence', 'event_number', 'ts', 'event_type'];
   return (
-    `SELECT ${[...meta.map((name) => `e.${name}`), ...values, ...stillLost].join(', ')} FROM (${eventsQuery(options)}) AS e ` +
-    `LEFT JOIN (${found}) AS f ON ${keyed.map((i) => `f.v${i} = e.v${i}`).join(' AND ')}`
+    `SELECT ${[...meta.map((name) => `e.${name}`), ...values, ...stillLost].join(', ')}\n` +
+    `  FROM (SELECT *, ${isAgain} FROM (${eventsQuery(options)}) AS r) AS e\n` +
+    `  LEFT JOIN (${found}) AS f ON ${keyed.map((i) => `f.v${i} = e.v${i}`).join(' AND ')}\n` +
+    `  LEFT JOIN ${quoteTable(mirrorTable)} AS m ON e.event_type NOT IN ${present} AND NOT e.is_again ` +
+    `AND ${keyed.map((i) => `${mirrorOf(i)} = e.v${i}`).join(' AND ')}`
   );
 }
 

@@ -70,7 +70,8 @@ export function applyStatement(options: StatementOptions): ApplyStatement {
 
 function typedEvents(options: StatementOptions): string {
   if (!options.lookup) return eventsQuery(options);
-  return lookedUpEvents(options, `$${firstFree(options) + (options.offset ? offsetParameters : 0)}`);
+  const found = `$${firstFree(options) + (options.offset ? offsetParameters : 0)}`;
+  return lookedUpEvents({ ...options, mirrorTable: options.names.mirror, found });
 }
 
 /**
