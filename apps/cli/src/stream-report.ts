@@ -1,4 +1,4 @@
-import type { Presence, SnapshotRecord, StreamStatus } from '@afterimage/replica';
+import type { Presence, SnapshotRecord, SourceWait, StreamStatus } from '@afterimage/replica';
 import { formatCount } from './output.js';
 import type { QueueDepths } from './queues.js';
 
@@ -24,6 +24,8 @@ export interface StatusReport {
   readonly unreadSources: readonly string[];
   readonly hasWriters: boolean;
   readonly queueProblem: string | null;
+  /** What waits for the MariaDB of its source, which does not answer or refuses. */
+  readonly sourceWaits: readonly SourceWait[];
 }
 
 export interface StatusReadings {
@@ -32,13 +34,14 @@ export interface StatusReadings {
   readonly presence: Presence;
   readonly queue: QueueDepths;
   readonly snapshots: readonly SnapshotRecord[];
+  readonly sourceWaits: readonly SourceWait[];
   readonly sources: readonly string[];
   readonly isConfigured: (stream: StreamStatus) => boolean;
 }
 
 /** Puts together what two readings of the control tables, the queue and the running processes say. */
 export function makeReport(readings: StatusReadings): StatusReport {
-  const { first, second, presence, queue, snapshots, sources, isConfigured } = readings;
+  const { first, second, presence, queue, snapshots, sourceWaits, sources, isConfigured } = readings;
   const before = new Map(first.streams.map((stream) => [stream.id, stream]));
   const seconds = Math.max(0.001, (second.takenAt - first.takenAt) / 1000);
   const streams = second.streams.map((status): StreamReport => {
@@ -63,6 +66,7 @@ export function makeReport(readings: StatusReadings): StatusReport {
     unreadSources: sources.filter((source) => !presence.readSources.has(source)),
     hasWriters: presence.hasWriters,
     queueProblem: queue.problem,
+    sourceWaits,
   };
 }
 
@@ -106,15 +110,16 @@ function lagOf(
   return Math.max(0, Math.round(lag * 10) / 10);
 }
 
-/** How long a reader may try again before a stream counts as standing: MaxScale takes up to a minute to restart. */
+/** How long trying again may take before a stream counts as standing: MaxScale and MariaDB take up to a minute to restart. */
 const patienceMs = 120_000;
 
 /** Whether somebody should look: a stream is degraded or stands. Streams of removed tables do not count. */
 export function hasTrouble(
-  { streams, unreadSources, hasWriters, queueProblem }: StatusReport,
+  { streams, unreadSources, hasWriters, queueProblem, sourceWaits }: StatusReport,
   now = Date.now(),
 ): boolean {
   const configured = streams.filter(({ readerState }) => readerState !== 'removed');
+  if (sourceWaits.some(({ since }) => now - since.getTime() > patienceMs)) return true;
   if (configured.length === 0) return false;
   if (unreadSources.length > 0 || !hasWriters || queueProblem !== null) return true;
   return configured.some(({ state, readerState, readerSince }) => {
@@ -132,6 +137,7 @@ export function describeReport(report: StatusReport): string[] {
   return [
     ...report.unreadSources.map((source) => `source ${source}: no reader is running; start one: afterimage reader`),
     ...(report.hasWriters || report.streams.length === 0 ? [] : ['no writer is running; start one: afterimage writer']),
+    ...describeSourceWaits(report.sourceWaits),
     ...[...shared].map(([text, names]) => `${listNames(names)}: ${text}`),
     ...report.streams.flatMap(describeSourceChanges),
     ...report.streams.flatMap(describeSnapshot),
@@ -156,6 +162,17 @@ function describeTrouble(stream: StreamReport): string[] {
     ...(readerCode === null ? [] : [`reader ${readerState} (${readerCode}): ${readerMessage ?? ''}`]),
     ...(readerState === 'removed' ? ['not in the configuration any more: nothing is read or applied'] : []),
   ];
+}
+
+/** One line for a source, with what waits longest. */
+export function describeSourceWaits(waits: readonly SourceWait[]): string[] {
+  return [...new Set(waits.map(({ source }) => source))].flatMap((name) => {
+    const [first, ...others] = waits.filter(({ source }) => source === name);
+    if (first === undefined) return [];
+    const waiters = [first, ...others].map(({ waiter }) => waiter);
+    const since = first.since.toISOString();
+    return [`source ${name}: since ${since} ${first.message}; what waits for it: ${listNames(waiters)}`];
+  });
 }
 
 function describeSourceChanges(stream: StreamReport): string[] {

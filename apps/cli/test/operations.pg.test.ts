@@ -1,5 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { acquireReaderLock, configuredSettings, createApplier, registerStreams } from '@afterimage/replica';
+import {
+  acquireReaderLock,
+  configuredSettings,
+  createApplier,
+  endSourceWait,
+  noteSourceWait,
+  registerStreams,
+} from '@afterimage/replica';
 import { parseConfig } from '@afterimage/service';
 import pg from 'pg';
 import { stringify } from 'yaml';
@@ -162,6 +169,25 @@ describe('a stream with changes', () => {
     expect(stdout).toMatch(/^shop\.orders +degraded +stopped /m);
     expect(stdout).toContain('source main: no reader is running; start one: afterimage reader');
     expect(stdout).toContain('no writer is running; start one: afterimage writer');
+  });
+
+  it('is shown to wait for MariaDB, and as standing when that takes long', async () => {
+    await playProcesses(database);
+    await database.pool.query(`UPDATE afterimage.streams SET reader_state = 'streaming', state = 'active'`);
+    for (const waiter of ['watcher', 'shop.orders']) {
+      const error = new Error('MariaDB cannot be asked (mariadb://reader:secret@db refused): trying again');
+      await noteSourceWait(database.pool, { source: 'main', waiter }, { error, pauseMs: 5_000 });
+    }
+    const first = await afterimage(database, 'status', '--sample', '0.1');
+    expect(first.code).toBe(0);
+    expect(first.stdout).toMatch(
+      /^source main: since 20\S+ MariaDB cannot be asked \(mariadb:\/\/reader:\*\*\*@db refused\): trying again; what waits for it: watcher, shop\.orders$/m,
+    );
+    await database.pool.query(`UPDATE afterimage.source_waits SET since = now() - interval '3 minutes'`);
+    expect((await afterimage(database, 'status', '--sample', '0.1')).code).toBe(3);
+    for (const waiter of ['watcher', 'shop.orders']) await endSourceWait(database.pool, { source: 'main', waiter });
+    expect((await afterimage(database, 'status', '--sample', '0.1')).stdout).not.toContain('MariaDB cannot be asked');
+    await database.pool.query(`UPDATE afterimage.streams SET state = 'degraded'`);
   });
 
   it('is shown as removed when its table is not configured any more', async () => {

@@ -1,10 +1,14 @@
 import { openSourceDatabase } from '@afterimage/mariadb';
 import {
+  askSource,
   configuredSettings,
   describeError,
+  endSourceWait,
   listDetectedChanges,
   listStreamRecords,
+  noteSourceWait,
   serverKeepalive,
+  SourceUnavailable,
   type StreamRecord,
   withServerOptions,
 } from '@afterimage/replica';
@@ -46,12 +50,14 @@ export async function runWatcher(
   scope.onClose('PostgreSQL', () => pool.end());
   const sources = openSources(config, scope);
   if (sources.size === 0) logger.warn('no source has a MariaDB server to watch: set sources.<name>.mariadb');
-  const open = await serveMetrics(config, { logger, scope, pool, signal });
+  const gauges = await serveMetrics(config, { logger, scope, pool, signal });
   while (!signal.aborted) {
     for (const [name, source] of sources) {
-      await watchSource({ config, pool, source, logger, signal, open }, name).catch((error: unknown) => {
-        if (!signal.aborted)
-          logger.warn({ source: name, error: describeError(error) }, 'cannot look at the source: trying again');
+      const watch = { config, pool, source, logger, signal, ...gauges };
+      await watchSource(watch, name).catch(async (error: unknown) => {
+        if (signal.aborted) return;
+        logger.warn({ source: name, error: describeError(error) }, 'cannot look at the source: trying again');
+        await noteTrouble(watch, name, error);
       });
     }
     await sleep(config.watcher.intervalMs, signal);
@@ -65,14 +71,26 @@ interface Watch {
   readonly logger: Logger;
   readonly signal: AbortSignal;
   readonly open: Gauge;
+  readonly unreachable: Gauge;
+}
+
+/** What cannot be recorded is said in the log. */
+async function noteTrouble({ config, pool, unreachable }: Watch, source: string, error: unknown): Promise<void> {
+  if (!(error instanceof SourceUnavailable)) return;
+  unreachable.set({ source }, 1);
+  const pauseMs = config.watcher.intervalMs;
+  await noteSourceWait(pool, { source, waiter: 'watcher' }, { error, pauseMs }).catch(() => undefined);
 }
 
 async function watchSource(watch: Watch, name: string): Promise<void> {
-  const { config, pool, source, logger, signal, open } = watch;
+  const { config, pool, source, logger, signal, open, unreachable } = watch;
   const settingsOf = configuredSettings(config);
   const streams = (await listStreamRecords(pool, name)).filter((stream) => settingsOf(stream) !== undefined);
   for (const database of new Set(streams.map((stream) => stream.database))) {
-    const look = await lookAtDatabase(source, database);
+    const look = await askSource(() => lookAtDatabase(source, database));
+    if (look === null) continue;
+    unreachable.set({ source: name }, 0);
+    await endSourceWait(pool, { source: name, waiter: 'watcher' });
     for (const stream of streams.filter((one) => one.database === database)) {
       signal.throwIfAborted();
       const found = await lookAtTable({ pool, source, policies: config.watcher }, stream, look);
@@ -105,7 +123,7 @@ function openSources(config: Config, scope: ServiceScope): Map<string, SourcePoo
 async function serveMetrics(
   config: Config,
   { logger, scope, pool, signal }: { logger: Logger; scope: ServiceScope; pool: Pool; signal: AbortSignal },
-): Promise<Gauge> {
+): Promise<Pick<Watch, 'open' | 'unreachable'>> {
   const registry = createRegistry('watcher');
   const open = new Gauge({
     name: 'afterimage_source_changes_open',
@@ -113,11 +131,17 @@ async function serveMetrics(
     labelNames: ['source', 'database', 'table'],
     registers: [registry],
   });
+  const unreachable = new Gauge({
+    name: 'afterimage_source_unreachable',
+    help: '1 while the MariaDB of the source does not answer the watcher, or refuses',
+    labelNames: ['source'],
+    registers: [registry],
+  });
   const { httpHost: host, watcherPort: port } = config.service;
-  if (port === undefined) return open;
+  if (port === undefined) return { open, unreachable };
   const ready = async (): Promise<boolean> => (await pool.query('SELECT 1')).rowCount === 1;
   const http = await startHttp({ host, port, healthy: () => !signal.aborted, ready, registry });
   scope.onClose('http', () => http.close());
   logger.info({ url: http.url }, 'health and metrics');
-  return open;
+  return { open, unreachable };
 }

@@ -2,7 +2,9 @@ import type { Batch } from '@afterimage/change-events';
 import type { BatchOutcome } from '@afterimage/queue';
 import { type Applier, type Outcome, describeError, isTransient } from '@afterimage/replica';
 import { type Logger, createBackoff, sleep } from '@afterimage/service';
+import type { Pool } from 'pg';
 import type { WriterMetrics } from './metrics.js';
+import { createBatchWait } from './source-wait.js';
 
 /** How soon a batch that came too early is looked at again. */
 const gapRetryMs = 200;
@@ -11,6 +13,8 @@ const haltRetryMs = 5_000;
 
 export interface BatchProcessorOptions {
   readonly applier: Applier;
+  /** Where it is told what waits for MariaDB. */
+  readonly pool: Pool;
   readonly logger: Logger;
   readonly metrics: WriterMetrics;
   /** Unix milliseconds. */
@@ -38,10 +42,13 @@ export function createBatchProcessor(options: BatchProcessorOptions) {
 async function applyPatiently(options: BatchProcessorOptions, batch: Batch, signal: AbortSignal): Promise<Outcome> {
   const { applier, logger, metrics } = options;
   const backoff = createBackoff({ minMs: 50, maxMs: 5_000 });
+  const wait = createBatchWait(options, batch);
   for (;;) {
     signal.throwIfAborted();
     try {
-      return await applier.apply(batch);
+      const outcome = await applier.apply(batch);
+      await wait.end();
+      return outcome;
     } catch (error) {
       if (!isTransient(error)) throw error;
       const delayMs = backoff.next();
@@ -49,6 +56,7 @@ async function applyPatiently(options: BatchProcessorOptions, batch: Batch, sign
       const level = backoff.attempts > 5 ? 'warn' : 'info';
       const cause = { error: describeError(error), attempt: backoff.attempts, delayMs };
       logger[level]({ ...names(batch), ...cause }, 'batch not applied yet: trying again');
+      await wait.note(error, delayMs);
       await sleep(delayMs, signal);
     }
   }

@@ -39,6 +39,7 @@ export async function runWriter(
   const registry = createRegistry('writer');
   const processBatch = createBatchProcessor({
     applier: createApplier(pool, settingsOf, openSources(config, scope)),
+    pool,
     logger,
     metrics: createWriterMetrics(registry),
   });

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool } from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Batch } from '@afterimage/change-events';
-import { createApplier, registerStreams } from '@afterimage/replica';
+import { openSourceDatabase } from '@afterimage/mariadb';
+import { createApplier, noteSourceWait, readSourceWaits, registerStreams } from '@afterimage/replica';
 import { createLogger, createRegistry } from '@afterimage/service';
 // @boundaries-ignore the harness is the repository's, for all tests
 // @boundaries-ignore the harness that all tests share
@@ -31,7 +32,7 @@ beforeEach(async () => {
   source = new ScriptedStream({ id, source: 'main', database: name, table });
   log = [];
   const logger = createLogger({ name: 'writer', level: 'debug', destination: { write: (line) => log.push(line) } });
-  processBatch = createBatchProcessor({ applier: createApplier(pool, () => testSettings()), logger, metrics });
+  processBatch = createBatchProcessor({ applier: createApplier(pool, () => testSettings()), pool, logger, metrics });
 });
 afterEach(async () => {
   await pool.end();
@@ -121,4 +122,47 @@ test('a stream that stands is logged once, with its code, and seen in the metric
   await database.pool.query('CREATE TABLE shop.orders (id int PRIMARY KEY, state text, amount int)');
   expect(await processBatch(batch, never)).toEqual({ kind: 'done' });
   await halted(0);
+});
+
+describe('a batch that MariaDB is needed for', () => {
+  test('tells that it waits while MariaDB is away, without a password, and takes that back when it goes on', async () => {
+    const mariadb = openSourceDatabase({ url: 'mariadb://reader:secret@127.0.0.1:1', acquireTimeoutMs: 100 });
+    let isAway = true;
+    const applier = createApplier(
+      pool,
+      () => testSettings({ hasSource: true }),
+      () => (isAway ? mariadb : undefined),
+    );
+    const logger = createLogger({ name: 'writer', level: 'debug', destination: { write: (line) => log.push(line) } });
+    const processThis = createBatchProcessor({ applier, pool, logger, metrics });
+    try {
+      const done = processThis(source.transaction(['insert', 1, 'a', 1]).cut(), never);
+      await until(async () => (await readSourceWaits(pool)).length > 0);
+      const [wait] = await readSourceWaits(pool);
+      expect(wait).toMatchObject({ source: 'main', waiter: 'shop.orders' });
+      expect(wait?.message).toMatch(/^MariaDB cannot be asked \(.*\): trying again/);
+      expect(wait?.message).not.toContain('secret');
+      expect(await registry.metrics()).toMatch(/afterimage_writer_source_waits\{.*table="orders".*\} 1/);
+      isAway = false;
+      expect(await done).toEqual({ kind: 'done' });
+      expect(await readSourceWaits(pool)).toEqual([]);
+      expect(await registry.metrics()).toMatch(/afterimage_writer_source_waits\{.*table="orders".*\} 0/);
+    } finally {
+      await mariadb.end();
+    }
+  });
+
+  test('is believed to wait since its first try, and not for long after its writer has died', async () => {
+    const waiter = { source: 'main', waiter: 'shop.orders' };
+    const note = () => noteSourceWait(pool, waiter, { error: new Error('gone'), pauseMs: 1_000 });
+    await note();
+    const [first] = await readSourceWaits(pool);
+    await note();
+    expect(await readSourceWaits(pool)).toEqual([first]);
+    await pool.query(`UPDATE afterimage.source_waits SET valid_until = now()`);
+    expect(await readSourceWaits(pool)).toEqual([]);
+    await note();
+    const [again] = await readSourceWaits(pool);
+    expect(again?.since.getTime()).toBeGreaterThan(first?.since.getTime() ?? Infinity);
+  });
 });

@@ -6,9 +6,9 @@ export * from './control/reader-lock.js';
 export { endSilentConnections, type SilenceOptions } from './control/silent-connections.js';
 export * from './control/streams.js';
 export { type Applier, createApplier, type NewSchema, type Outcome } from './apply/applier.js';
-export { recordKnowledge, type SourceDatabases } from './apply/source.js';
+export { askSource, recordKnowledge, type SourceDatabases } from './apply/source.js';
 export { configuredSettings } from './configured-settings.js';
-export { describeError, type HaltCode, isTransient, rootError, sqlState } from './errors.js';
+export { describeError, type HaltCode, isTransient, rootError, SourceUnavailable, sqlState } from './errors.js';
 export {
   mirrorColumnNames,
   quoteLiteral,
@@ -25,6 +25,7 @@ export { type Presence, readPresence } from './operations/presence.js';
 export * from './operations/rebuild.js';
 export * from './operations/repair.js';
 export * from './operations/source-changes.js';
+export * from './operations/source-waits.js';
 export * from './operations/status.js';
 export * from './operations/streams.js';
 export type { KnowledgeRecord } from './schema/versions.js';

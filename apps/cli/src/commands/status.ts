@@ -1,5 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { configuredSettings, readPresence, readSnapshots, readStatus, type StreamStatus } from '@afterimage/replica';
+import {
+  configuredSettings,
+  readPresence,
+  readSnapshots,
+  readSourceWaits,
+  readStatus,
+  type StreamStatus,
+} from '@afterimage/replica';
 import { exitCodes, toPrintable } from '@afterimage/service';
 import { Command, InvalidArgumentError } from 'commander';
 import type { Pool } from 'pg';
@@ -7,7 +14,14 @@ import { withDatabase } from '../database.js';
 import { formatCount, formatSeconds, printJson, renderTable } from '../output.js';
 import { type CommonOptions, readConfig, withCommonOptions } from '../options.js';
 import { connectQueue, readQueueDepths } from '../queues.js';
-import { describeReport, hasTrouble, makeReport, type Sample, type StatusReport } from '../stream-report.js';
+import {
+  describeReport,
+  describeSourceWaits,
+  hasTrouble,
+  makeReport,
+  type Sample,
+  type StatusReport,
+} from '../stream-report.js';
 
 interface StatusOptions extends CommonOptions {
   readonly sample: number;
@@ -40,7 +54,9 @@ export function createStatusCommand(): Command {
           const presence = await readPresence(pool, sources);
           const queue = await readQueueDepths(connection, second.streams);
           const snapshots = await readSnapshots(pool);
-          const report = makeReport({ first, second, presence, queue, snapshots, sources, isConfigured });
+          const sourceWaits = await readSourceWaits(pool);
+          const readings = { first, second, presence, queue, snapshots, sourceWaits, sources, isConfigured };
+          const report = makeReport(readings);
           show(report, options);
           first = second;
         } while (options.watch === true);
@@ -71,11 +87,15 @@ function show(report: StatusReport, { json = false, watch = false }: StatusOptio
 }
 
 function printReport(report: StatusReport): void {
-  const { streams } = report;
-  if (streams.length === 0) {
-    console.log('no streams yet: the reader registers them when it starts (`afterimage reader`)');
-    return;
-  }
+  const { streams, sourceWaits } = report;
+  const isEmpty = streams.length === 0;
+  if (isEmpty) console.log('no streams yet: the reader registers them when it starts (`afterimage reader`)');
+  else printStreams(streams);
+  const remarks = isEmpty ? describeSourceWaits(sourceWaits) : describeReport(report);
+  if (remarks.length > 0) console.log(`\n${remarks.map(toPrintable).join('\n')}`);
+}
+
+function printStreams(streams: StatusReport['streams']): void {
   const severalSources = new Set(streams.map(({ source }) => source)).size > 1;
   const columns = [
     'STREAM',
@@ -102,6 +122,4 @@ function printReport(report: StatusReport): void {
     s.position === '' ? 'start' : s.position,
   ]);
   console.log(renderTable(columns, rows));
-  const remarks = describeReport(report);
-  if (remarks.length > 0) console.log(`\n${remarks.map(toPrintable).join('\n')}`);
 }

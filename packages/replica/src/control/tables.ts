@@ -350,3 +350,18 @@ export const detectedChanges = control.table(
       .where(sql`state = 'open'`),
   ],
 );
+
+/** Who waits for a source's MariaDB, which does not answer or refuses. A process that died waiting leaves a row that ends by itself. */
+export const sourceWaits = control.table(
+  'source_waits',
+  {
+    source: text().notNull(),
+    /** `database.table` whose batch waits, `reader` or `watcher`. */
+    waiter: text().notNull(),
+    message: text().notNull(),
+    since: moment('since').notNull(),
+    /** It waits no longer where it has not said so again by then. */
+    validUntil: moment('valid_until').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.source, t.waiter] })],
+);
