@@ -1,4 +1,10 @@
-import type { Presence, SnapshotRecord, SourceWait, StreamStatus } from '@afterimage/replica';
+import {
+  describeLeftOutKey,
+  type Presence,
+  type SnapshotRecord,
+  type SourceWait,
+  type StreamStatus,
+} from '@afterimage/replica';
 import { formatCount } from './output.js';
 import type { QueueDepths } from './queues.js';
 
@@ -141,6 +147,7 @@ export function describeReport(report: StatusReport): string[] {
     ...[...shared].map(([text, names]) => `${listNames(names)}: ${text}`),
     ...report.streams.flatMap(describeSourceChanges),
     ...report.streams.flatMap(describeSnapshot),
+    ...report.streams.flatMap(describeKey),
     ...report.streams.flatMap(describeColumns),
     ...describeUnknown(report.streams),
     ...(report.queueProblem === null ? [] : [`the queue cannot be read: ${report.queueProblem}`]),
@@ -196,6 +203,12 @@ function describeSnapshot(stream: StreamReport): string[] {
   if (snapshot.isRunning) return [`${nameOf(stream)}: being copied, ${rows}`];
   if (snapshot.state === 'failed') return [`${nameOf(stream)}: not copied: ${snapshot.message ?? ''}`];
   return [`${nameOf(stream)}: its copy was interrupted at ${rows}, and nothing of it is kept; ${again}`];
+}
+
+function describeKey(stream: StreamReport): string[] {
+  if (stream.leftOutKey === null) return [];
+  const { text, fix } = describeLeftOutKey(stream.leftOutKey, nameOf(stream));
+  return [`${nameOf(stream)}: ${text}; ${fix}`];
 }
 
 function describeColumns(stream: StreamReport): string[] {

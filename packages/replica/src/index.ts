@@ -22,6 +22,7 @@ export { type CurrentOptions, type CurrentReplica, loadCurrent } from './operati
 export * from './operations/dead-letters.js';
 export * from './operations/history.js';
 export { type Presence, readPresence } from './operations/presence.js';
+export { describeLeftOutKey, type LeftOutKey } from './operations/left-out-key.js';
 export * from './operations/rebuild.js';
 export * from './operations/repair.js';
 export * from './operations/source-changes.js';

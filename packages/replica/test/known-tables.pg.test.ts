@@ -3,7 +3,14 @@ import type { ColumnKnowledge, TableKnowledge } from '@afterimage/mariadb';
 // @boundaries-ignore the harness that all tests share
 import { type TestDatabase, createDatabase } from '../../../test/harness/databases.js';
 import { recordHalt, refreshState } from '../src/apply/offset.js';
-import { createApplier, haltForSource, recordKnowledge, registerStreams, resumeStream } from '../src/index.js';
+import {
+  createApplier,
+  haltForSource,
+  readStatus,
+  recordKnowledge,
+  registerStreams,
+  resumeStream,
+} from '../src/index.js';
 import { ScriptedStream, field, testSettings } from './batches.js';
 
 let database: TestDatabase;
@@ -129,6 +136,23 @@ describe('a key', () => {
       [6, null],
       [8, 4],
     ]);
+    const leftOut = async () => (await readStatus(database.pool)).map(({ leftOutKey }) => leftOutKey);
+    expect(await leftOut()).toEqual([{ columns: ['id'], cause: 'refused' }]);
+    // What a copy of the table brings.
+    await database.pool.query('UPDATE shop.orders SET id = a WHERE id IS NULL');
+    const keyed = createApplier(database.pool, () => testSettings({ key: ['id'] }));
+    await keyed.apply(source.transaction(['insert', 9, 9]).cut());
+    expect(await rows(primaryKey)).toEqual([['id']]);
+    expect(await leftOut()).toEqual([null]);
+  });
+
+  test('that the stream bends is left out, and the status says why', async () => {
+    const uuid = { definition: 'uuid', type: { kind: 'uuid' } } as const;
+    await know('id', [integer('id', { ...notNull, ...uuid }), integer('a')]);
+    source.fields = [field('id', 'uuid', 'string'), field('a', 'int', 'int')];
+    await applier().apply(source.transaction(['insert', '', 5]).cut());
+    const [status] = await readStatus(database.pool);
+    expect(status?.leftOutKey).toEqual({ columns: ['id'], cause: 'bent' });
   });
 });
 

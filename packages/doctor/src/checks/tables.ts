@@ -1,6 +1,6 @@
 import { quoteSource } from '@afterimage/mariadb';
 import type { TableKnowledge } from '@afterimage/mariadb';
-import { keyOfKnowledge } from '@afterimage/replica';
+import { describeLeftOutKey, keyOfKnowledge } from '@afterimage/replica';
 import type { ConfiguredTable, SourceConfig } from '@afterimage/service';
 import type { StreamAnswer } from '../facts/cdc.js';
 import type { Cascade, TableAccess } from '../facts/mariadb.js';
@@ -147,16 +147,17 @@ function checkKey(subject: TableSubject): Outcome | null {
       `${statementOf(subject)} ADD COLUMN id bigint unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY`,
     );
   }
-  return configured === undefined ? checkOwnKey(knowledge) : checkConfiguredKey(knowledge, configured);
+  return configured === undefined ? checkOwnKey(subject, knowledge) : checkConfiguredKey(knowledge, configured);
 }
 
-function checkOwnKey(knowledge: TableKnowledge): Outcome {
-  const columns = knowledge.key?.columns.join(', ');
-  if (keyOfKnowledge(knowledge) !== null) return ok(`key ${columns}`);
-  return warning(
-    `the stream does not carry every value of its key (${columns}) exactly: rows are matched whole, and values cannot be looked up`,
-    'a key of integers, dates or UTF-8 text, or `key` in the configuration if its values are harmless',
-  );
+/** As it is in MariaDB now, and as it was when the mirror got its last schema version. */
+function checkOwnKey({ table, progress }: TableSubject, knowledge: TableKnowledge): Outcome {
+  const columns = knowledge.key?.columns ?? [];
+  const isBent = keyOfKnowledge(knowledge) === null;
+  const leftOut = isBent ? { columns, cause: 'bent' as const } : (progress?.leftOutKey ?? null);
+  if (leftOut === null) return ok(`key ${columns.join(', ')}`);
+  const { text, fix } = describeLeftOutKey(leftOut, `${table.database}.${table.table}`);
+  return leftOut.cause === 'absent' ? notice(text, fix) : warning(text, fix);
 }
 
 function checkConfiguredKey({ key, columns, indexes }: TableKnowledge, configured: readonly string[]): Outcome {

@@ -1,5 +1,7 @@
 import type { Pool } from 'pg';
+import type { TableKnowledge } from '@afterimage/mariadb';
 import type { SchemaStep, StoredColumn } from '../control/tables.js';
+import { explainKeyless, type LeftOutKey } from './left-out-key.js';
 
 /** All that PostgreSQL knows about one stream's progress. */
 export interface StreamStatus {
@@ -29,6 +31,8 @@ export interface StreamStatus {
   readonly deadLetters: number;
   /** Whether MariaDB said what the stream does not tell: keys, exact types, labels. */
   readonly isKnown: boolean;
+  /** The key that MariaDB has, where the mirror does without it. */
+  readonly leftOutKey: LeftOutKey | null;
   /** Changes at the source without an event that are not dealt with yet, in words. */
   readonly sourceChanges: readonly string[];
   readonly unreliable: readonly { readonly column: string; readonly reason: string; readonly values: number }[];
@@ -36,7 +40,7 @@ export interface StreamStatus {
 
 /** The state of every stream, by source and table. A stream with several partitions shows its slowest one. */
 export async function readStatus(pool: Pool): Promise<StreamStatus[]> {
-  const { rows } = await pool.query<StreamStatus>(`
+  const { rows } = await pool.query<StatusRow>(`
     SELECT s.id, s.source, s.database_name AS database, s.table_name AS "table", s.partitions,
            s.state, s.state_code AS "stateCode", s.state_message AS "stateMessage", s.state_since AS "stateSince",
            s.reader_state AS "readerState", s.reader_code AS "readerCode", s.reader_message AS "readerMessage", s.reader_since AS "readerSince",
@@ -44,15 +48,27 @@ export async function readStatus(pool: Pool): Promise<StreamStatus[]> {
            coalesce(o.batches, 0)::text AS batches, o.source_time AS "sourceTime", o.applied_at AS "appliedAt",
            extract(epoch FROM o.applied_at - o.source_time)::float8 AS "applyDelay",
            (SELECT count(*) FROM afterimage.dead_letters d WHERE d.stream_id = s.id AND d.state = 'pending')::int AS "deadLetters",
-           s.knowledge_id IS NOT NULL AS "isKnown",
+           s.knowledge_id IS NOT NULL AS "isKnown", k.knowledge AS "keyKnowledge",
+           ARRAY(SELECT c ->> 'name' FROM jsonb_array_elements(CASE WHEN k.id IS NOT NULL THEN v.columns ELSE '[]' END) AS c) AS columns,
            ARRAY(SELECT d.detail || coalesce(' (' || d.outcome || ')', '') FROM afterimage.detected_changes d
                  WHERE d.stream_id = s.id AND d.state = 'open' ORDER BY d.id) AS "sourceChanges",
            (SELECT coalesce(json_agg(json_build_object('column', u.column_name, 'reason', u.reason, 'values', u.values) ORDER BY u.column_name), '[]')
             FROM afterimage.unreliable_columns u WHERE u.stream_id = s.id) AS unreliable
     FROM afterimage.streams s
     LEFT JOIN LATERAL (SELECT * FROM afterimage.offsets o WHERE o.stream_id = s.id ORDER BY o.ordinal LIMIT 1) AS o ON true
+    LEFT JOIN afterimage.schema_versions v ON v.stream_id = s.id AND v.version = o.schema_version
+    LEFT JOIN afterimage.table_knowledge k ON k.id = v.knowledge_id AND coalesce(v.key, 'null') = 'null' AND k.knowledge -> 'key' <> 'null'
     ORDER BY s.source, s.database_name, s.table_name`);
-  return rows;
+  return rows.map(({ keyKnowledge, columns, ...status }) => ({
+    ...status,
+    leftOutKey: explainKeyless(keyKnowledge, columns),
+  }));
+}
+
+/** `keyKnowledge`: of a mirror without a key whose table has one. */
+interface StatusRow extends Omit<StreamStatus, 'leftOutKey'> {
+  readonly keyKnowledge: TableKnowledge | null;
+  readonly columns: readonly string[];
 }
 
 /** The key in force of each stream that has a schema version, by stream id; null = rows are matched whole. */
