@@ -92,8 +92,7 @@ async function adopt(
   // Where no writer works, that nothing was applied says nothing.
   const { hasWriters, readSources } = await readPresence(pool, [stream.source]);
   if (!hasWriters || !readSources.has(stream.source)) return 'waits for reader and writers, which do not run';
-  if (!(await isCaughtUp(pool, stream.id, { since: state.since, quietMs })))
-    return 'waits until the stream has come there';
+  if (!(await isCaughtUp(pool, stream, { quietMs }))) return 'waits until the stream has come there';
   const adoption = await adoptKnowledge(pool, { stream, settings, knowledge: state.knowledge });
   return adoption === 'other-columns'
     ? 'waits for the first row after it, with which the stream tells of the columns'

@@ -14,6 +14,7 @@ import {
   type StreamRecord,
 } from '@afterimage/replica';
 import type { Config } from '@afterimage/service';
+import { readSourcePosition } from '@afterimage/verification';
 import type { Pool as SourcePool } from 'mariadb';
 import type { Pool } from 'pg';
 
@@ -45,17 +46,26 @@ export async function lookAtTable(
   stream: StreamRecord,
   { storage: all, at }: DatabaseLook,
 ): Promise<NewChange[]> {
-  const { database, table } = stream;
-  const storage = all.get(table) ?? null;
-  const knowledge = await readTableKnowledge(source, database, table);
-  const identity = { id: stream.id, source: stream.source, database, table };
-  const knowledgeId =
-    knowledge === null ? null : await recordKnowledge(pool, identity, { table: knowledge, at: at.toISOString() });
+  const after = { storage: all.get(stream.table) ?? null, knowledge: await learn({ pool, source }, stream, at) };
   const before = await loadSourceState(pool, stream.id);
-  const after = knowledge === null || knowledgeId === null ? null : { id: knowledgeId, table: knowledge };
-  const changes = before === null ? [] : compareStates(before, { knowledge: after, storage }, policies);
-  await saveSourceState(pool, stream.id, { knowledgeId, storage, changes });
+  const changes = before === null ? [] : compareStates(before, after, policies);
+  const knowledgeId = after.knowledge?.id ?? null;
+  const isNew = changes.length > 0 || before === null || (before.knowledge?.id ?? null) !== knowledgeId;
+  // After the look: what the stream has to tell of the time before is part of it.
+  const position = isNew ? await readSourcePosition(source) : null;
+  await saveSourceState(pool, stream.id, { knowledgeId, storage: after.storage, changes, position });
   return changes;
+}
+
+async function learn(
+  { pool, source }: Pick<LookOptions, 'pool' | 'source'>,
+  { source: name, database, table }: StreamRecord,
+  at: Date,
+): Promise<SourceState['knowledge']> {
+  const knowledge = await readTableKnowledge(source, database, table);
+  if (knowledge === null) return null;
+  const seen = { table: knowledge, at: at.toISOString() };
+  return { id: await recordKnowledge(pool, { source: name, database, table }, seen), table: knowledge };
 }
 
 /** What changed between two looks, each with the policy for it. */

@@ -18,6 +18,7 @@ export {
   replicaNames,
   type TableName,
 } from './names.js';
+export { isCaughtUp } from './operations/caught-up.js';
 export { type CurrentOptions, type CurrentReplica, loadCurrent } from './operations/current.js';
 export * from './operations/dead-letters.js';
 export * from './operations/history.js';

@@ -242,7 +242,7 @@ const changePolicy = z.enum(['resync', 'repair', 'halt', 'ignore']);
 
 const watcherConfig = z.strictObject({
   intervalMs: milliseconds(10_000, 'how often MariaDB is asked what its tables look like'),
-  quietMs: milliseconds(3000, 'a stream without events for so long has come to what MariaDB says now'),
+  quietMs: milliseconds(3000, 'a table, or source, without events for so long has come to what MariaDB says now'),
   replaced: changePolicy
     .default('resync')
     .describe(

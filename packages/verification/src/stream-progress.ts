@@ -1,16 +1,12 @@
-import { coversAll, parsePosition, type Position, startPosition } from '@afterimage/change-events';
+import { coversAll, parsePosition, type Position, positionAfterGtids } from '@afterimage/change-events';
 import { readPresence, type StreamRecord } from '@afterimage/replica';
 import type { Pool } from 'pg';
 import type { SourceQueries } from './compared-table.js';
 
-/** `event` of a position that stands for all events of its transaction. */
-const lastEvent = '4294967295';
-
 /** All that MariaDB has written to its binlog so far; empty when it writes none. */
 export async function readSourcePosition(source: SourceQueries): Promise<Position> {
   const [row] = await source.query<{ gtids: string | null }[]>('SELECT @@GLOBAL.gtid_binlog_pos AS gtids');
-  const gtids = (row?.gtids ?? '').replaceAll(/\s/g, '');
-  return gtids === '' ? startPosition : parsePosition(gtids.replaceAll(/(?=,|$)/g, `:${lastEvent}`));
+  return positionAfterGtids(row?.gtids ?? '');
 }
 
 export interface StreamProgress {

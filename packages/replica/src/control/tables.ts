@@ -325,6 +325,11 @@ export const sourceStates = control.table('source_states', {
   knowledgeId: bigint('knowledge_id', { mode: 'bigint' }).references(() => tableKnowledge.id),
   storage: jsonb().$type<TableStorage | null>(),
   seenAt: moment('seen_at').notNull(),
+  /** All that MariaDB had written when the table was first seen so, canonical; null = it is not known. */
+  position: text(),
+  positionAt: moment('position_at'),
+  /** Since when it is known that MaxScale has come there: a stream of the source is beyond it. */
+  passedAt: moment('passed_at'),
 });
 
 /** Changes at the source that its stream does not tell of, and what was done about each. */

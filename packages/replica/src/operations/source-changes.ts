@@ -1,3 +1,4 @@
+import { formatPosition, type Position } from '@afterimage/change-events';
 import type { Pool } from 'pg';
 import type { TableKnowledge, TableStorage } from '@afterimage/mariadb';
 import { StreamContext } from '../apply/context.js';
@@ -12,12 +13,6 @@ import { fixTextForms, inTransaction, withConnection } from '../transaction.js';
 export interface SourceState {
   readonly knowledge: KnowledgeRecord | null;
   readonly storage: TableStorage | null;
-}
-
-/** As it was kept. */
-export interface StoredSourceState extends SourceState {
-  /** When what is known of it was seen first, by MariaDB's clock. */
-  readonly since: Date;
 }
 
 export type ChangeKind = 'replaced' | 'gone' | 'filled' | 'modified' | 'renamed' | 'described';
@@ -38,28 +33,31 @@ export interface DetectedChange extends NewChange {
 }
 
 /** Null when the table was never looked at. */
-export async function loadSourceState(pool: Pool, streamId: string): Promise<StoredSourceState | null> {
+export async function loadSourceState(pool: Pool, streamId: string): Promise<SourceState | null> {
   return withConnection(pool, async (client) => {
-    const { rows } = await client.query<{ knowledgeId: string | null; storage: TableStorage | null; since: Date }>(
-      `SELECT s.knowledge_id::text AS "knowledgeId", s.storage, coalesce(k.first_seen, s.seen_at) AS since
-       FROM afterimage.source_states s LEFT JOIN afterimage.table_knowledge k ON k.id = s.knowledge_id WHERE s.stream_id = $1`,
+    const { rows } = await client.query<{ knowledgeId: string | null; storage: TableStorage | null }>(
+      `SELECT knowledge_id::text AS "knowledgeId", storage FROM afterimage.source_states WHERE stream_id = $1`,
       [streamId],
     );
     const [row] = rows;
     if (row === undefined) return null;
-    return { ...row, knowledge: await loadKnowledge(client, row.knowledgeId) };
+    return { storage: row.storage, knowledge: await loadKnowledge(client, row.knowledgeId) };
   });
+}
+
+export interface SeenSourceState {
+  readonly knowledgeId: string | null;
+  readonly storage: TableStorage | null;
+  readonly changes: readonly NewChange[];
+  /** All that MariaDB had written after it was seen so, where it has changed since the last look; null: it is as it was. */
+  readonly position: Position | null;
 }
 
 /** Keeps how a table is now together with what changed since: neither is lost without the other. */
 export async function saveSourceState(
   pool: Pool,
   streamId: string,
-  {
-    knowledgeId,
-    storage,
-    changes,
-  }: { knowledgeId: string | null; storage: TableStorage | null; changes: readonly NewChange[] },
+  { knowledgeId, storage, changes, position }: SeenSourceState,
 ): Promise<void> {
   await inTransaction(pool, async (client) => {
     await client.query(
@@ -67,6 +65,11 @@ export async function saveSourceState(
        ON CONFLICT (stream_id) DO UPDATE SET knowledge_id = excluded.knowledge_id, storage = excluded.storage, seen_at = excluded.seen_at`,
       [streamId, knowledgeId, JSON.stringify(storage)],
     );
+    if (position !== null)
+      await client.query(
+        `UPDATE afterimage.source_states SET position = $2, position_at = clock_timestamp(), passed_at = NULL WHERE stream_id = $1`,
+        [streamId, formatPosition(position)],
+      );
     for (const { kind, detail, policy } of changes) {
       await client.query(
         `INSERT INTO afterimage.detected_changes (stream_id, kind, detail, policy, state, outcome, done_at)
@@ -163,21 +166,6 @@ function isKnownOf(fields: Fields, table: TableKnowledge, { rename }: TableSetti
   if (isOfFields(fields, table)) return true;
   const matched = matchColumns(fields, table, rename);
   return table.columns.length === fields.length && matched.every((column, i) => column === table.columns[i]);
-}
-
-/** Whether all that happened up to `since` has been applied, as far as can be told of a table in which nothing may have happened. */
-export async function isCaughtUp(
-  pool: Pool,
-  streamId: string,
-  { since, quietMs }: { readonly since: Date; readonly quietMs: number },
-): Promise<boolean> {
-  const { rows } = await pool.query<{ ready: boolean | null }>(
-    `SELECT bool_and(o.source_time > $2::timestamptz + interval '1 second' OR coalesce(o.applied_at, '-infinity') < now() - $3::float8 * interval '1 millisecond')
-            AND bool_and(s.state <> 'halted' AND s.reader_state IN ('streaming', 'waiting')) AS ready
-     FROM afterimage.offsets o JOIN afterimage.streams s ON s.id = o.stream_id WHERE o.stream_id = $1`,
-    [streamId, since, quietMs],
-  );
-  return rows[0]?.ready === true;
 }
 
 /** Stops a stream until somebody says that it may go on. */
