@@ -44,10 +44,11 @@ describe.skipIf(await mariadbMissing('private'))('what the stream does not tell 
         dropped: null,
         guarded: null,
         zeros: null,
+        late: null,
       },
       config: { watcher: { intervalMs: 200, quietMs: 600, gone: 'halt', modified: 'repair' } },
     });
-    for (const name of ['emptied', 'renamed', 'filled', 'altered', 'dropped']) {
+    for (const name of ['emptied', 'renamed', 'filled', 'altered', 'dropped', 'late']) {
       await rig.source.query(`CREATE TABLE ${name} (id int PRIMARY KEY, a varchar(20) NULL)`);
       await rig.source.query(`INSERT INTO ${name} VALUES (1, 'one'), (2, NULL), (3, 'three')`);
     }
@@ -60,7 +61,7 @@ describe.skipIf(await mariadbMissing('private'))('what the stream does not tell 
     await rig.source.query(String.raw`CREATE TABLE zeros (id int PRIMARY KEY, a binary(2) DEFAULT '\0\0')`);
     await rig.source.query('INSERT INTO zeros (id) VALUES (1)');
     rig.startProcesses('watcher');
-    for (const name of ['emptied', 'renamed', 'filled', 'altered', 'dropped', 'parts', 'zeros']) {
+    for (const name of ['emptied', 'renamed', 'filled', 'altered', 'dropped', 'parts', 'zeros', 'late']) {
       await mirrored(`SELECT tablename FROM pg_tables WHERE schemaname = 'shop' AND tablename = '${name}'`, [[name]]);
       await isLookedAt(name);
     }
@@ -84,6 +85,24 @@ describe.skipIf(await mariadbMissing('private'))('what the stream does not tell 
     await mirrored('SELECT * FROM shop.emptied', [[7, 'new']]);
     await eventually(() => changes('emptied'), [['replaced', 'resync', 'done']]);
     await expectRebuilt('emptied');
+  });
+
+  it('changes of other tables are recorded while one is being dealt with, however long that takes', async () => {
+    const holder = await rig.database.pool.connect();
+    await holder.query('BEGIN; LOCK TABLE shop.zeros IN ACCESS EXCLUSIVE MODE');
+    await rig.source.query('ALTER TABLE zeros ENGINE=InnoDB');
+    // The comparison of its rows waits for the lock.
+    await mirrored(
+      `SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'afterimage-watcher' AND wait_event_type = 'Lock'`,
+      [[true]],
+    );
+    await rig.source.query(`ALTER TABLE late COMMENT 'seen'`);
+    await eventually(() => changes('late'), [['described', 'adopt', 'open']]);
+    expect(await changes('zeros')).toEqual([['replaced', 'resync', 'open']]);
+    await holder.query('COMMIT');
+    holder.release();
+    await eventually(() => changes('zeros'), [['replaced', 'resync', 'done']]);
+    await eventually(() => changes('late'), [['described', 'adopt', 'done']]);
   });
 
   it('a partition that is exchanged brings its rows', async () => {

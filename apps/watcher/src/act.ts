@@ -26,58 +26,63 @@ export interface ActOptions {
   readonly signal: AbortSignal;
 }
 
-/**
- * Does what the policies say about the open changes of one stream. What cannot be done yet stays open, with the reason, and
- * is tried again after the next look: a stream that is behind, columns that it tells of only with the next row.
- */
-export async function actOnChanges(
-  options: ActOptions,
-  stream: StreamRecord,
-  changes: readonly DetectedChange[],
-): Promise<void> {
-  const { pool, settingsOf, signal, logger } = options;
-  const settings = settingsOf(stream);
-  if (settings === undefined || changes.length === 0) return;
-  const note = async (open: readonly DetectedChange[], outcome: string, isDone: boolean): Promise<void> => {
+type Note = (open: readonly DetectedChange[], outcome: string, isDone: boolean) => Promise<void>;
+
+/** Writes down what was done about changes, or why they stay open. */
+function createNote({ pool, logger }: Pick<ActOptions, 'pool' | 'logger'>, stream: StreamRecord): Note {
+  return async (open, outcome, isDone) => {
     for (const { id } of open) await noteChange(pool, id, { outcome, isDone });
     const about = { source: stream.source, database: stream.database, table: stream.table };
     if (open.length > 0 && isDone) logger.info({ ...about, changes: open.map(({ detail }) => detail) }, outcome);
   };
+}
+
+/** Stops the stream at once where the policy for one of its open changes is that. */
+export async function haltOnChanges(
+  options: Pick<ActOptions, 'pool' | 'logger'>,
+  stream: StreamRecord,
+  changes: readonly DetectedChange[],
+): Promise<void> {
+  const halting = changes.filter(({ policy, outcome }) => policy === 'halt' && outcome === null);
+  if (halting.length === 0) return;
+  const what = halting.map(({ detail }) => detail).join('; ');
+  const advice = `When that is in order: afterimage resume ${stream.database}.${stream.table}`;
+  await haltForSource(options.pool, stream.id, `${what}. ${advice}`);
+  await createNote(options, stream)(halting, 'the stream is stopped: see afterimage status', false);
+}
+
+/**
+ * Does what the other policies say about the open changes of one stream. What cannot be done yet stays open, with the reason,
+ * and is tried again after the next look: a stream that is behind, columns that it tells of only with the next row.
+ */
+export async function actOnChanges(
+  options: ActOptions,
+  stream: StreamRecord,
+  all: readonly DetectedChange[],
+): Promise<void> {
+  const { settingsOf, signal, logger } = options;
+  const settings = settingsOf(stream);
+  const changes = all.filter(({ policy }) => policy !== 'halt');
+  if (settings === undefined || all.length === 0) return;
+  const note = createNote(options, stream);
   const of = (policy: DetectedChange['policy']) => changes.filter((change) => change.policy === policy);
-  const halting = of('halt').filter(({ outcome }) => outcome === null);
-  if (halting.length > 0) {
-    const what = halting.map(({ detail }) => detail).join('; ');
-    await haltForSource(
-      pool,
-      stream.id,
-      `${what}. When that is in order: afterimage resume ${stream.database}.${stream.table}`,
-    );
-    await note(halting, 'the stream is stopped: see afterimage status', false);
-  }
   try {
     const waiting = await adopt(options, stream, settings);
-    if (waiting !== null)
-      return await note(
-        changes.filter(({ policy }) => policy !== 'halt'),
-        waiting,
-        false,
-      );
+    if (waiting !== null) return await note(changes, waiting, false);
     await note(of('adopt'), 'the mirror is as MariaDB says', true);
     if (of('resync').length > 0) await note(of('resync'), ...(await resync(options, stream)));
     if (of('repair').length > 0) await note(of('repair'), ...(await repair(options, stream)));
   } catch (error) {
     signal.throwIfAborted();
     const why = describeError(error);
-    const table = `${stream.database}.${stream.table}`;
     const outcome = `${why}; trying again`;
     // Once is enough: it is in the record, too.
     if (changes.some((change) => change.outcome !== outcome))
-      logger.warn({ table, error: why }, 'a change at the source is not dealt with yet');
-    await note(
-      changes.filter(({ policy }) => policy !== 'halt'),
-      outcome,
-      false,
-    );
+      logger.warn(
+        { table: `${stream.database}.${stream.table}`, error: why },
+        'a change at the source is not dealt with yet',
+      );
+    await note(changes, outcome, false);
   }
 }
 

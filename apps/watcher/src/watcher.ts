@@ -3,6 +3,7 @@ import {
   askSource,
   configuredSettings,
   describeError,
+  type DetectedChange,
   endSourceWait,
   listDetectedChanges,
   listStreamRecords,
@@ -24,15 +25,16 @@ import {
 } from '@afterimage/service';
 import type { Pool as SourcePool } from 'mariadb';
 import { Pool } from 'pg';
-import { actOnChanges } from './act.js';
+import { actOnChanges, haltOnChanges } from './act.js';
 import { lookAtDatabase, lookAtTable } from './look.js';
 
-/** Of one table at a time: a copy takes seven at most. */
-const connections = 8;
+/** A copy, of one table at a time, takes seven at most; the looks go on meanwhile. */
+const connections = 9;
 
 /**
- * Watches the tables in MariaDB for what their streams do not tell of, until the signal aborts. One table after the other;
- * several watchers may run at once, of which each does the same. A server that is away is tried again.
+ * Watches the tables in MariaDB for what their streams do not tell of, until the signal aborts. All are looked at, one after the
+ * other, again and again; what was found is dealt with beside that, one table after the other. Several watchers may run at
+ * once, of which each does the same. A server that is away is tried again.
  */
 export async function runWatcher(
   config: Config,
@@ -51,20 +53,29 @@ export async function runWatcher(
   const sources = openSources(config, scope);
   if (sources.size === 0) logger.warn('no source has a MariaDB server to watch: set sources.<name>.mariadb');
   const gauges = await serveMetrics(config, { logger, scope, pool, signal });
+  const watches = [...sources].map(([name, source]): Watch => ({
+    name,
+    config,
+    pool,
+    source,
+    logger,
+    signal,
+    ...gauges,
+  }));
+  let acting: Promise<void> | undefined;
   while (!signal.aborted) {
-    for (const [name, source] of sources) {
-      const watch = { config, pool, source, logger, signal, ...gauges };
-      await watchSource(watch, name).catch(async (error: unknown) => {
-        if (signal.aborted) return;
-        logger.warn({ source: name, error: describeError(error) }, 'cannot look at the source: trying again');
-        await noteTrouble(watch, name, error);
-      });
-    }
+    for (const watch of watches) await lookAtSource(watch).catch((error: unknown) => noteTrouble(watch, error));
+    acting ??= actOnSources(watches).finally(() => {
+      acting = undefined;
+    });
     await sleep(config.watcher.intervalMs, signal);
   }
+  await acting;
 }
 
 interface Watch {
+  /** Of the source. */
+  readonly name: string;
   readonly config: Config;
   readonly pool: Pool;
   readonly source: SourcePool;
@@ -75,17 +86,24 @@ interface Watch {
 }
 
 /** What cannot be recorded is said in the log. */
-async function noteTrouble({ config, pool, unreachable }: Watch, source: string, error: unknown): Promise<void> {
+async function noteTrouble({ name, config, pool, unreachable, logger, signal }: Watch, error: unknown): Promise<void> {
+  if (signal.aborted) return;
+  logger.warn({ source: name, error: describeError(error) }, 'cannot look at the source: trying again');
   if (!(error instanceof SourceUnavailable)) return;
-  unreachable.set({ source }, 1);
+  unreachable.set({ source: name }, 1);
   const pauseMs = config.watcher.intervalMs;
-  await noteSourceWait(pool, { source, waiter: 'watcher' }, { error, pauseMs }).catch(() => undefined);
+  await noteSourceWait(pool, { source: name, waiter: 'watcher' }, { error, pauseMs }).catch(() => undefined);
 }
 
-async function watchSource(watch: Watch, name: string): Promise<void> {
-  const { config, pool, source, logger, signal, open, unreachable } = watch;
+async function listStreams({ config, pool, name }: Watch): Promise<StreamRecord[]> {
   const settingsOf = configuredSettings(config);
-  const streams = (await listStreamRecords(pool, name)).filter((stream) => settingsOf(stream) !== undefined);
+  return (await listStreamRecords(pool, name)).filter((stream) => settingsOf(stream) !== undefined);
+}
+
+/** Records what changed in every table, and stops the streams whose policy that is. */
+async function lookAtSource(watch: Watch): Promise<void> {
+  const { name, config, pool, source, logger, signal, unreachable } = watch;
+  const streams = await listStreams(watch);
   for (const database of new Set(streams.map((stream) => stream.database))) {
     const look = await askSource(() => lookAtDatabase(source, database));
     if (look === null) continue;
@@ -94,15 +112,47 @@ async function watchSource(watch: Watch, name: string): Promise<void> {
     for (const stream of streams.filter((one) => one.database === database)) {
       signal.throwIfAborted();
       const found = await lookAtTable({ pool, source, policies: config.watcher }, stream, look);
-      const about = aboutStream(stream);
       for (const { kind, detail, policy } of found)
-        logger.info({ ...about, kind, detail, policy }, 'the table changed at the source');
-      const changes = await listDetectedChanges(pool, stream.id, { all: false });
-      const { quietMs } = config.watcher;
-      await actOnChanges({ pool, source, settingsOf, quietMs, logger, signal }, stream, changes);
-      open.set(about, (await listDetectedChanges(pool, stream.id, { all: false })).length);
+        logger.info({ ...aboutStream(stream), kind, detail, policy }, 'the table changed at the source');
+      await haltOnChanges(watch, stream, await listOpen(watch, stream));
     }
   }
+}
+
+/** Deals with what is open, the tables of all sources one after the other: a copy may take long. */
+async function actOnSources(watches: readonly Watch[]): Promise<void> {
+  for (const watch of watches) {
+    const { name, config, pool, source, logger, signal } = watch;
+    const options = {
+      pool,
+      source,
+      settingsOf: configuredSettings(config),
+      logger,
+      signal,
+      quietMs: config.watcher.quietMs,
+    };
+    try {
+      for (const stream of await listStreams(watch)) {
+        signal.throwIfAborted();
+        const changes = await listOpen(watch, stream);
+        await actOnChanges(options, stream, changes);
+        if (changes.length > 0) await listOpen(watch, stream);
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      logger.warn(
+        { source: name, error: describeError(error) },
+        'cannot deal with changes at the source: trying again',
+      );
+    }
+  }
+}
+
+/** Shown in the metrics, too. */
+async function listOpen({ pool, open }: Watch, stream: StreamRecord): Promise<DetectedChange[]> {
+  const changes = await listDetectedChanges(pool, stream.id, { all: false });
+  open.set(aboutStream(stream), changes.length);
+  return changes;
 }
 
 function aboutStream({ source, database, table }: StreamRecord): { source: string; database: string; table: string } {
