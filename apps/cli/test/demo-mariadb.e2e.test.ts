@@ -6,7 +6,7 @@ import { type Connection, createConnection } from 'mariadb';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 // @boundaries-ignore the harness that all tests share
 import { mariadbMissing } from '../../../test/harness/mariadb.js';
-import { type HistoryRow, TableChanges } from '../src/demo/live-changes.js';
+import { describeChanges, type HistoryRow } from '../src/demo/live-changes.js';
 import { type Program, startProgram } from './programs.js';
 import { cliEntry, runCli } from './run-cli.js';
 
@@ -97,20 +97,23 @@ describe('changes that the demo shows', () => {
     ...row,
   });
 
-  it('of an update are the columns that it changed, also where the before-image lacks a value', () => {
-    const changes = new TableChanges('customers', ['id'], [{ id: '1', token: 'abc', name: 'Ada' }]);
-    const before = event('update_before', { id: '1', token: null, name: 'Ada' });
+  it('of an update are the columns that it changed, and the key that the row had', () => {
+    const customers = { table: 'customers', key: ['id'] };
+    const before = event('update_before', { id: '1', token: 'abc', name: 'Ada' });
     const renumbered = event('update_after', { id: '2', token: 'abc', name: 'Ada' });
-    expect(changes.describe([before, renumbered])).toEqual(['   21:46:37  customers  update  id 1: id 1 → 2']);
-    const again = event('update_before', { id: '2', token: null, name: 'Ada' });
-    const renamed = event('update_after', { id: '2', token: 'abc', name: '' });
-    expect(changes.describe([again, renamed])).toEqual([`   21:46:37  customers  update  id 2: name Ada → ''`]);
+    expect(describeChanges(customers, [before, renumbered])).toEqual([
+      '   21:46:37  customers  update  id 1: id 1 → 2',
+    ]);
+    const again = event('update_before', { id: '2', token: 'abc', name: 'Ada' });
+    const renamed = event('update_after', { id: '2', token: null, name: '' });
+    expect(describeChanges(customers, [again, renamed])).toEqual([
+      `   21:46:37  customers  update  id 2: token abc → NULL, name Ada → ''`,
+    ]);
   });
 
   it('are the first few of many', () => {
-    const changes = new TableChanges('views', null, []);
     const events = Array.from({ length: 20 }, (_, n) => event('insert', { path: `/${n}` }));
-    const lines = changes.describe(events);
+    const lines = describeChanges({ table: 'views', key: null }, events);
     expect(lines).toHaveLength(9);
     expect(lines.at(-1)).toBe('   … and 12 more rows of views');
   });

@@ -1,4 +1,3 @@
-import { openSourceDatabase } from '@afterimage/mariadb';
 import {
   askSource,
   configuredSettings,
@@ -8,6 +7,7 @@ import {
   listDetectedChanges,
   listStreamRecords,
   noteSourceWait,
+  openSourceDatabases,
   serverKeepalive,
   SourceUnavailable,
   type StreamRecord,
@@ -18,7 +18,6 @@ import {
   createRegistry,
   Gauge,
   type Logger,
-  resolveMariadb,
   type ServiceScope,
   sleep,
   startHttp,
@@ -50,7 +49,7 @@ export async function runWatcher(
   });
   pool.on('error', (error) => logger.warn({ error: describeError(error) }, 'idle PostgreSQL connection lost'));
   scope.onClose('PostgreSQL', () => pool.end());
-  const sources = openSources(config, scope);
+  const sources = openSourceDatabases(config, scope, { connections: connections - 1 });
   if (sources.size === 0) logger.warn('no source has a MariaDB server to watch: set sources.<name>.mariadb');
   const gauges = await serveMetrics(config, { logger, scope, pool, signal });
   const watches = [...sources].map(([name, source]): Watch => ({
@@ -157,17 +156,6 @@ async function listOpen({ pool, open }: Watch, stream: StreamRecord): Promise<De
 
 function aboutStream({ source, database, table }: StreamRecord): { source: string; database: string; table: string } {
   return { source, database, table };
-}
-
-function openSources(config: Config, scope: ServiceScope): Map<string, SourcePool> {
-  return new Map(
-    Object.entries(config.sources).flatMap(([name, { mariadb }]) => {
-      if (mariadb === undefined) return [];
-      const pool = openSourceDatabase({ ...resolveMariadb(mariadb), connections: connections - 1 });
-      scope.onClose(`MariaDB of ${name}`, () => pool.end());
-      return [[name, pool] as const];
-    }),
-  );
 }
 
 async function serveMetrics(

@@ -1,6 +1,5 @@
 import { createQueueConnection, prepareQueue } from '@afterimage/queue';
-import { openSourceDatabase } from '@afterimage/mariadb';
-import { configuredSettings, createApplier, describeError, type SourceDatabases } from '@afterimage/replica';
+import { configuredSettings, createApplier, describeError, openSourceDatabases } from '@afterimage/replica';
 import {
   type Config,
   type Logger,
@@ -8,7 +7,6 @@ import {
   createBackoff,
   createQuietLog,
   createRegistry,
-  resolveMariadb,
   resolveQueueStore,
   sleep,
   startHttp,
@@ -36,9 +34,10 @@ export async function runWriter(
   });
   scope.onClose('queue', () => queue.close());
   const settingsOf = configuredSettings(config);
+  const mariadbs = openSourceDatabases(config, scope, config.writer);
   const registry = createRegistry('writer');
   const processBatch = createBatchProcessor({
-    applier: createApplier(pool, settingsOf, openSources(config, scope)),
+    applier: createApplier(pool, settingsOf, (source) => mariadbs.get(source)),
     pool,
     logger,
     metrics: createWriterMetrics(registry),
@@ -75,20 +74,6 @@ export async function runWriter(
     },
     signal,
   );
-}
-
-/** The MariaDB servers behind the sources, each with a pool that connects when it is needed. */
-function openSources(config: Config, scope: ServiceScope): SourceDatabases {
-  const pools = new Map(
-    Object.entries(config.sources).flatMap(([name, { mariadb }]) => {
-      if (mariadb === undefined) return [];
-      const { connections } = config.writer;
-      const pool = openSourceDatabase({ ...resolveMariadb(mariadb), connections });
-      scope.onClose(`MariaDB of ${name}`, () => pool.end());
-      return [[name, pool] as const];
-    }),
-  );
-  return (source) => pools.get(source);
 }
 
 /** Waits for a server that is not there yet; false when told to stop meanwhile. */

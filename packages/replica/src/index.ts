@@ -10,6 +10,7 @@ export { askSource, recordKnowledge, type SourceDatabases } from './apply/source
 export { configuredSettings } from './configured-settings.js';
 export { describeError, type HaltCode, isTransient, rootError, SourceUnavailable, sqlState } from './errors.js';
 export {
+  historyColumns,
   mirrorColumnNames,
   quoteLiteral,
   quoteName,
@@ -38,4 +39,5 @@ export { checkColumnTypes } from './types/column-check.js';
 export * from './snapshot/record.js';
 export { type SettleOutcome, type Settled, settleSnapshot } from './snapshot/settle.js';
 export * from './snapshot/shadow.js';
+export { openSourceDatabases } from './source-databases.js';
 export { fixTextForms, inTransaction, withConnection } from './transaction.js';

@@ -50,7 +50,7 @@ export function quoteTable({ schema, table }: TableName): string {
  * The columns that a history row has besides the source's. All but the first are names that MaxScale reserves
  * (it renames a source column `timestamp` to `timestamp_`), so source columns meet them only by accident.
  */
-const historyColumns = [
+export const historyColumns = [
   'stream_ordinal',
   'domain',
   'server_id',
