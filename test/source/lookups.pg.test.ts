@@ -1,43 +1,35 @@
-import { type LocalMariadb, startMariadb } from '@afterimage/local-servers';
-import { openSourceDatabase } from '@afterimage/mariadb';
 import { type Applier, createApplier, findStream, rebuild, registerStreams } from '@afterimage/replica';
-import type { Pool } from 'mariadb';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ScriptedStream, field, testSettings } from '../../packages/replica/test/batches.js';
 import { createDatabase, type TestDatabase } from '../harness/databases.js';
-import { mariadbMissing } from '../harness/mariadb.js';
+import { mariadbMissing, startTestSource, type TestSource } from '../harness/mariadb.js';
 
 describe.skipIf(await mariadbMissing('private'))('of a column that is looked up, history has', () => {
-  let mariadb: LocalMariadb;
-  let source: Pool;
+  let source: TestSource;
   let database: TestDatabase;
   let stream: ScriptedStream;
   let applier: Applier;
   const settingsOf = () => testSettings({ key: null, hasSource: true });
 
   beforeAll(async () => {
-    mariadb = await startMariadb({ env: { PATH: process.env['PATH'] } });
-    source = openSourceDatabase({ url: mariadb.url, connections: 1 });
-    await source.query('SET SESSION TRANSACTION READ WRITE');
-    await source.query('CREATE DATABASE shop');
+    source = await startTestSource();
   });
-  afterAll(async () => {
-    await source.end();
-    await mariadb.stop();
-  });
+  afterAll(() => source.close());
   beforeEach(async () => {
     // MaxScale sends a BIT as '', and a long decimal otherwise than it is.
-    await source.query('CREATE OR REPLACE TABLE shop.orders (id int PRIMARY KEY, flags bit(4), sum decimal(20,10))');
+    await source.connection.query(
+      'CREATE OR REPLACE TABLE orders (id int PRIMARY KEY, flags bit(4), sum decimal(20,10))',
+    );
     database = await createDatabase();
     const [record] = await registerStreams(database.pool, 'main', [{ database: 'shop', table: 'orders' }]);
     stream = new ScriptedStream({ id: record?.id ?? '', source: 'main', database: 'shop', table: 'orders' });
     stream.fields = [field('id', 'int', 'int'), field('flags', 'bit', 'string'), field('sum', 'decimal', 'double')];
-    applier = createApplier(database.pool, settingsOf, () => source);
+    applier = createApplier(database.pool, settingsOf, () => source.pool);
   });
   afterEach(() => database.drop());
 
-  const put = (...row: readonly unknown[]) => source.query('REPLACE INTO shop.orders VALUES (?, ?, ?)', [...row]);
-  const remove = (id: number) => source.query('DELETE FROM shop.orders WHERE id = ?', [id]);
+  const put = (...row: readonly unknown[]) => source.connection.query('REPLACE INTO orders VALUES (?, ?, ?)', [...row]);
+  const remove = (id: number) => source.connection.query('DELETE FROM orders WHERE id = ?', [id]);
   const apply = async (batch = stream.cut()) => expect(await applier.apply(batch)).toMatchObject({ kind: 'applied' });
   const history = async (): Promise<unknown[]> =>
     (

@@ -1,22 +1,16 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type BinlogFeed, startBinlogFeed } from '@afterimage/binlog-feed';
-import { type FakeMaxScale, startFakeMaxScale } from '@afterimage/cdc-protocol/testing';
-import { type LocalMariadb, startMariadb } from '@afterimage/local-servers';
-import { openSourceDatabase, parseMariadbUrl } from '@afterimage/mariadb';
+import { openSourceDatabase } from '@afterimage/mariadb';
 import { configuredSettings, listStreamRecords, rebuild, type StreamRecord } from '@afterimage/replica';
 import { loadConfig } from '@afterimage/service';
 import { repairTable, type Sides, type TableVerification, verifyTable } from '@afterimage/verification';
-import { type Connection, createConnection, type Pool } from 'mariadb';
+import type { Connection, Pool } from 'mariadb';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { runCli } from '../../apps/cli/test/run-cli.js';
 import { Dice } from '../faults/dice.js';
-import { createDatabase, type TestDatabase, uniqueName } from '../harness/databases.js';
+import type { TestDatabase } from '../harness/databases.js';
 import { mariadbMissing } from '../harness/mariadb.js';
-import { ServiceProcess } from '../replay/service-process.js';
 import { createTable, plainColumns, type PlainTable, randomChange } from './random-sql.js';
+import { type SourceRig, startSourceRig } from './source-rig.js';
 
 const number = (name: string, below: number) => ({
   name,
@@ -59,41 +53,28 @@ class Workload {
 }
 
 describe.skipIf(await mariadbMissing('private'))('while a source changes', () => {
-  let mariadb: LocalMariadb;
-  let maxscale: FakeMaxScale;
-  let feed: BinlogFeed;
+  let rig: SourceRig;
   let connection: Connection;
   let source: Pool;
   let database: TestDatabase;
-  let folder: string;
   let configPath: string;
-  let processes: ServiceProcess[];
   let sides: Sides;
   let streams: StreamRecord[];
 
   beforeAll(async () => {
-    mariadb = await startMariadb({ env: { PATH: process.env['PATH'] } });
-    maxscale = await startFakeMaxScale();
-    feed = await startBinlogFeed({ maxscale, mariadbUrl: mariadb.url, blockBytes: 2 ** 20 });
-    connection = await createConnection(parseMariadbUrl(mariadb.url));
-    connection.on('error', () => undefined);
-    await connection.query('CREATE DATABASE shop');
-    await connection.query('USE shop');
+    rig = await startSourceRig({ tables: Object.fromEntries(tables.map(({ name }) => [name, null])) });
+    ({ source: connection, database, configPath } = rig);
     for (const table of tables) await connection.query(createTable(table));
     const dice = new Dice(5);
     for (let n = 0; n < 300; n++) await connection.query(randomChange(dice, dice.pick(tables)));
-    database = await createDatabase();
-    folder = await mkdtemp(join(tmpdir(), 'afterimage-verify-'));
-    configPath = join(folder, 'afterimage.yaml');
-    await writeFile(configPath, JSON.stringify(describeConfig(maxscale, database, mariadb)));
-    processes = (['reader', 'writer'] as const).map((app) => new ServiceProcess(app, configPath));
-    source = openSourceDatabase({ url: mariadb.url, connections: 3 });
+    rig.startProcesses();
+    source = openSourceDatabase({ url: rig.mariadb.url, connections: 3 });
     sides = { source, postgres: database.pool, settingsOf: configuredSettings(loadConfig(configPath, {})) };
-    await feed.catchUp();
+    await rig.feed.catchUp();
     await vi.waitFor(
       async () => {
         const { rows } = await database.pool.query('SELECT FROM afterimage.offsets WHERE schema_version > 0');
-        expect(rows.length, processes.map(({ output }) => output).join('\n')).toBe(tables.length);
+        expect(rows.length, rig.output()).toBe(tables.length);
       },
       { timeout: 60_000, interval: 100 },
     );
@@ -101,11 +82,8 @@ describe.skipIf(await mariadbMissing('private'))('while a source changes', () =>
   }, 120_000);
 
   afterAll(async () => {
-    await Promise.all(processes.map((process) => process.stop()));
-    await feed.stop();
-    await Promise.all([connection, source].map((open) => open.end().catch(() => undefined)));
-    await Promise.all([maxscale.close(), mariadb.stop(), database.drop()]);
-    await rm(folder, { recursive: true });
+    await source.end().catch(() => undefined);
+    await rig.stop();
   });
 
   const verifyAll = async (): Promise<TableVerification[]> => {
@@ -156,7 +134,7 @@ describe.skipIf(await mariadbMissing('private'))('while a source changes', () =>
     } finally {
       await workload.end();
     }
-    await feed.catchUp();
+    await rig.feed.catchUp();
     expect(countsOf(await verifyAll())).toEqual(nothing);
     for (const stream of streams) {
       const { settingsOf } = sides;
@@ -231,25 +209,10 @@ describe.skipIf(await mariadbMissing('private'))('while a source changes', () =>
     await cutting;
     expect(result.outcome).toBe('failed');
     expect(result.message).toMatch(/pool after calling end|terminat/);
-    const crashed = verifyTable({ sides, stream, chunkRows: 5, onProgress: () => void mariadb.crash() });
+    const crashed = verifyTable({ sides, stream, chunkRows: 5, onProgress: () => void rig.mariadb.crash() });
     expect(await crashed).toMatchObject({
       outcome: 'failed',
       message: expect.stringMatching(/^MariaDB: /) as string,
     });
   }, 60_000);
 });
-
-function describeConfig(maxscale: FakeMaxScale, database: TestDatabase, mariadb: LocalMariadb): object {
-  return {
-    postgres: { url: database.url },
-    queue: { backend: 'postgres', prefix: uniqueName('verify') },
-    sources: {
-      shop: {
-        ...maxscale.address,
-        mariadb: { url: mariadb.url },
-        tables: Object.fromEntries(tables.map(({ name }) => [`shop.${name}`, null])),
-      },
-    },
-    service: { logLevel: 'warn' },
-  };
-}

@@ -1,32 +1,24 @@
-import { openSourceDatabase } from '@afterimage/mariadb';
-import { type LocalMariadb, startMariadb } from '@afterimage/local-servers';
 import { registerStreams } from '@afterimage/replica';
-import type { Pool } from 'mariadb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lookAtDatabase, lookAtTable } from '../../apps/watcher/src/look.js';
 import { createDatabase, type TestDatabase } from '../harness/databases.js';
-import { mariadbMissing } from '../harness/mariadb.js';
+import { mariadbMissing, startTestSource, type TestSource } from '../harness/mariadb.js';
 
 describe.skipIf(await mariadbMissing('private'))('a look at a table', () => {
-  let mariadb: LocalMariadb;
-  let source: Pool;
+  let source: TestSource;
   let database: TestDatabase;
 
   beforeAll(async () => {
-    mariadb = await startMariadb({ env: { PATH: process.env['PATH'] } });
-    source = openSourceDatabase({ url: mariadb.url, connections: 1 });
+    source = await startTestSource();
     database = await createDatabase();
-    await source.query('SET SESSION TRANSACTION READ WRITE');
-    await source.query('CREATE DATABASE shop');
   }, 60_000);
   afterAll(async () => {
-    await Promise.all([source.end(), database.drop()]);
-    await mariadb.stop();
+    await Promise.all([source.close(), database.drop()]);
   });
 
   it('notices that it was away for a moment, whatever of it is seen in between', async () => {
     const create = 'CREATE TABLE shop.stock (id int PRIMARY KEY)';
-    await source.query(create);
+    await source.connection.query(create);
     const [stream] = await registerStreams(database.pool, 'shop', [{ database: 'shop', table: 'stock' }]);
     if (stream === undefined) throw new Error('not registered');
     const policies = {
@@ -37,12 +29,12 @@ describe.skipIf(await mariadbMissing('private'))('a look at a table', () => {
       modified: 'resync',
       gone: 'ignore',
     } as const;
-    const options = { pool: database.pool, source, policies };
-    const look = async () => lookAtTable(options, stream, await lookAtDatabase(source, 'shop'));
+    const options = { pool: database.pool, source: source.pool, policies };
+    const look = async () => lookAtTable(options, stream, await lookAtDatabase(source.pool, 'shop'));
     expect([await look(), await look()]).toEqual([[], []]);
-    await source.query('DROP TABLE shop.stock');
-    const whileAway = await lookAtDatabase(source, 'shop');
-    await source.query(create);
+    await source.connection.query('DROP TABLE shop.stock');
+    const whileAway = await lookAtDatabase(source.pool, 'shop');
+    await source.connection.query(create);
     const found = [...(await lookAtTable(options, stream, whileAway)), ...(await look())];
     expect(found).toMatchObject([{ kind: 'replaced', policy: 'resync' }]);
     expect(await look()).toEqual([]);

@@ -1,46 +1,13 @@
 import type { Field } from '@afterimage/change-events';
-import { type LocalMariadb, startMariadb } from '@afterimage/local-servers';
-import {
-  type ColumnKnowledge,
-  openSourceDatabase,
-  parseMariadbUrl,
-  readTableKnowledge,
-  sourceValue,
-} from '@afterimage/mariadb';
+import { type ColumnKnowledge, readTableKnowledge, sourceValue } from '@afterimage/mariadb';
 import { createApplier, registerStreams, type StreamRecord, type TableSettings } from '@afterimage/replica';
-import { type Connection, createConnection, type Pool as SourcePool } from 'mariadb';
 // @boundaries-ignore the harness that all tests share
 import { createDatabase, type TestDatabase } from '../../../test/harness/databases.js';
+// @boundaries-ignore the harness that all tests share
+import type { TestSource } from '../../../test/harness/mariadb.js';
 // @boundaries-ignore batches as a reader cuts them
 import { ScriptedStream, testSettings } from '../../replica/test/batches.js';
 import type { Sides } from '../src/index.js';
-
-/** One MariaDB for a file of tests. */
-export interface Source {
-  readonly mariadb: LocalMariadb;
-  /** May write. */
-  readonly connection: Connection;
-  readonly pool: SourcePool;
-  close(): Promise<void>;
-}
-
-export async function startSource(): Promise<Source> {
-  const mariadb = await startMariadb({ env: { PATH: process.env['PATH'] } });
-  const connection = await createConnection(parseMariadbUrl(mariadb.url));
-  const pool = openSourceDatabase({ url: mariadb.url });
-  await connection.query('CREATE DATABASE shop');
-  await connection.query('USE shop');
-  return {
-    mariadb,
-    connection,
-    pool,
-    close: async () => {
-      await connection.end().catch(() => undefined);
-      await pool.end().catch(() => undefined);
-      await mariadb.stop();
-    },
-  };
-}
 
 /** A table of MariaDB whose rows have come to PostgreSQL as inserts of its stream. */
 export interface Replica {
@@ -64,7 +31,7 @@ export interface ReplicaOptions {
   readonly fill: readonly string[];
 }
 
-export async function createReplica(source: Source, options: ReplicaOptions): Promise<Replica> {
+export async function createReplica(source: TestSource, options: ReplicaOptions): Promise<Replica> {
   const { table, definition, key, fill } = options;
   await source.connection.query(`DROP TABLE IF EXISTS shop.${table}`);
   await source.connection.query(`CREATE TABLE shop.${table} (${definition})`);

@@ -2,19 +2,19 @@ import { rebuild, type StreamRecord } from '@afterimage/replica';
 import { createRegistry } from '@afterimage/service';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 // @boundaries-ignore the harness that all tests share
-import { mariadbMissing } from '../../../test/harness/mariadb.js';
+import { mariadbMissing, startTestSource, type TestSource } from '../../../test/harness/mariadb.js';
 import { repairTable, type Sides, type TableRepair, type TableVerification, verifyTable, watch } from '../src/index.js';
-import { createReplica, type Replica, type ReplicaOptions, type Source, startSource } from './rig.js';
+import { createReplica, type Replica, type ReplicaOptions } from './rig.js';
 
 const isRunning = async (): Promise<boolean> => true;
 const settle = { quietMs: 20, pollMs: 5, timeoutMs: 5000 };
 
 describe.skipIf(await mariadbMissing('private'))('a comparison of a mirror with MariaDB', () => {
-  let source: Source;
+  let source: TestSource;
   let replica: Replica | undefined;
 
   beforeAll(async () => {
-    source = await startSource();
+    source = await startTestSource();
   });
   afterEach(async () => {
     await replica?.database.drop();
