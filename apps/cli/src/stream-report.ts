@@ -134,6 +134,7 @@ export function describeReport(report: StatusReport): string[] {
     ...(report.hasWriters || report.streams.length === 0 ? [] : ['no writer is running; start one: afterimage writer']),
     ...[...shared].map(([text, names]) => `${listNames(names)}: ${text}`),
     ...report.streams.flatMap(describeSourceChanges),
+    ...report.streams.flatMap(describeRelaxed),
     ...report.streams.flatMap(describeSnapshot),
     ...report.streams.flatMap(describeColumns),
     ...describeUnknown(report.streams),
@@ -160,6 +161,10 @@ function describeTrouble(stream: StreamReport): string[] {
 
 function describeSourceChanges(stream: StreamReport): string[] {
   return stream.sourceChanges.map((change) => `${nameOf(stream)} changed at the source: ${change}`);
+}
+
+function describeRelaxed(stream: StreamReport): string[] {
+  return stream.relaxed.map((text) => `${nameOf(stream)}: ${text}`);
 }
 
 function describeUnknown(streams: readonly StreamReport[]): string[] {

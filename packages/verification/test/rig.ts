@@ -76,6 +76,7 @@ export async function createReplica(source: Source, options: ReplicaOptions): Pr
   if (stream === undefined) throw new Error('no stream');
   const settings = testSettings({
     mirror: { schema: 'shop', table },
+    labels: 'enum',
     key,
     columns: Object.fromEntries(
       knowledge.columns.map(({ streamName, definition: type, type: { kind }, ...rest }) => [
