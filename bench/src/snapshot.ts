@@ -17,6 +17,7 @@ const settings: TableSettings = {
   rename: 'infer',
   onRefused: 'dead-letter',
   historyIndex: 'key',
+  labels: 'check',
   indexes: 'none',
   hasSource: true,
 };

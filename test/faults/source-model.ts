@@ -67,7 +67,7 @@ const tablePlans: readonly { name: string; key: readonly string[] | null; column
   },
 ];
 
-/** The configuration of every table that the model has, those with a key divided among one to four partitions. */
+/** The configuration of every table that the model has, those with a key divided among one to four partitions, labels in any form. */
 export function tableSettings(dice: Dice): Record<string, unknown> {
   const columns = Object.fromEntries(
     kindNames.flatMap((kind) => {
@@ -80,7 +80,11 @@ export function tableSettings(dice: Dice): Record<string, unknown> {
   return Object.fromEntries(
     tablePlans.map(({ name, key }) => [
       `${database}.${name}`,
-      { ...(key === null ? {} : { key: [...key], partitions: dice.between(1, mostPartitions) }), columns },
+      {
+        ...(key === null ? {} : { key: [...key], partitions: dice.between(1, mostPartitions) }),
+        columns,
+        labels: dice.pick(['check', 'enum', 'none']),
+      },
     ]),
   );
 }

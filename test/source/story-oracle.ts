@@ -56,7 +56,9 @@ function readInSource({ name, type }: Column): string {
 function readInMirror({ name, type }: Column): string {
   const column = `"${name}"`;
   if (type === 'bytea') return `upper(encode(${column}, 'hex'))`;
-  if (type === 'text' || type === 'jsonb') return `upper(encode(convert_to(${column}::text, 'UTF8'), 'hex'))`;
+  const isLabels = type.includes('$');
+  if (type === 'text' || type === 'jsonb' || isLabels)
+    return `upper(encode(convert_to(${column}::text, 'UTF8'), 'hex'))`;
   if (type === 'timestamp with time zone') return `(${column} AT TIME ZONE 'UTC')::text`;
   if (type === 'real') return `${column}::float8::text`;
   if (type === 'inet') return `host(${column})`;

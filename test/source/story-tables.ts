@@ -30,7 +30,8 @@ function orders(): StoryTable {
     name: 'orders',
     create: `CREATE TABLE orders (id int unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY, customer varchar(40) NOT NULL, amount decimal(12,2) NOT NULL,
       state enum('new','paid, sent','it''s') NOT NULL, noted datetime(6) NOT NULL, token binary(16) NOT NULL, price double, memo text,
-      UNIQUE KEY by_token (token))`,
+      UNIQUE KEY by_token (token), UNIQUE KEY by_noted (noted))`,
+    settings: { labels: 'enum', indexes: 'same' },
     fill: (rows) => [`INSERT INTO orders (${columns}) SELECT ${values('seq', 'seq')} FROM seq_1_to_${rows}`],
     change: (dice, rows) => {
       const id = pickId(dice, rows);

@@ -22,7 +22,13 @@ describe.skipIf(skip)('with the MariaDB behind MaxScale known', () => {
 
   beforeAll(async () => {
     rig = await startSourceRig({
-      tables: { goods: null, bent: null, wide: { partitions: 3 }, plain: { indexes: 'same' }, uuids: null },
+      tables: {
+        goods: null,
+        bent: null,
+        wide: { partitions: 3 },
+        plain: { indexes: 'same', labels: 'enum' },
+        uuids: null,
+      },
     });
     await rig.source.query(`CREATE TABLE goods (
       id int unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -39,7 +45,7 @@ describe.skipIf(skip)('with the MariaDB behind MaxScale known', () => {
     )`);
     await rig.source.query(`CREATE TABLE wide (a int NOT NULL, b varchar(10) NOT NULL, v int, PRIMARY KEY (b, a))`);
     await rig.source.query(
-      `CREATE TABLE plain (id int PRIMARY KEY, a int, t text, UNIQUE KEY by_a (a), KEY by_t (t(20), a DESC))`,
+      `CREATE TABLE plain (id int PRIMARY KEY, a int, t text, state enum('new','old'), UNIQUE KEY by_a (a), KEY by_t (t(20), a DESC))`,
     );
     await rig.source.query(`CREATE TABLE uuids (id uuid PRIMARY KEY, v int)`);
     rig.startProcesses();
@@ -173,19 +179,24 @@ describe.skipIf(skip)('with the MariaDB behind MaxScale known', () => {
   });
 
   it('indexes follow those of MariaDB where that is wished', async () => {
-    await rig.source.query(`INSERT INTO plain VALUES (1, 1, 'x')`);
+    await rig.source.query(`INSERT IGNORE INTO plain VALUES (1, 1, 'x', 'old'), (2, 2, '', '')`);
     const indexes = `SELECT indexdef FROM pg_indexes WHERE schemaname = 'shop' AND tablename = 'plain' ORDER BY 1`;
     await eventually(indexes, [
-      ['CREATE INDEX plain_by_a_idx ON shop.plain USING btree (a)'],
       ['CREATE INDEX plain_by_t_idx ON shop.plain USING btree ("left"(t, 20), a DESC)'],
+      ['CREATE UNIQUE INDEX plain_by_a_idx ON shop.plain USING btree (a)'],
       ['CREATE UNIQUE INDEX plain_pkey ON shop.plain USING btree (id)'],
     ]);
-    expect(await rows('SELECT a FROM shop.plain')).toEqual([[1]]);
-    await rig.source.query('ALTER TABLE plain DROP KEY by_a, ADD COLUMN n int');
-    await rig.source.query(`INSERT INTO plain VALUES (2, 1, 'y', 5)`);
+    expect(await rows('SELECT a, state::text FROM shop.plain ORDER BY state')).toEqual([
+      [2, ''],
+      [1, 'old'],
+    ]);
+    await rig.source.query(`ALTER TABLE plain DROP KEY by_a, ADD COLUMN n int, MODIFY state enum('fresh','new','old')`);
+    await rig.source.query(`INSERT INTO plain VALUES (3, 1, 'y', 'fresh', 5)`);
     await eventually(indexes, [
       ['CREATE INDEX plain_by_t_idx ON shop.plain USING btree ("left"(t, 20), a DESC)'],
       ['CREATE UNIQUE INDEX plain_pkey ON shop.plain USING btree (id)'],
     ]);
+    expect(await rows(`SELECT a FROM shop.plain WHERE state = 'fresh' AND state < 'new'`)).toEqual([[1]]);
+    await expectRebuilt('plain');
   });
 });

@@ -197,10 +197,12 @@ describe.skipIf(await mariadbMissing('private')).each(stories)(
     it(
       'whatever differs is found by a comparison, mended, and told by history',
       async () => {
+        // No fault and no change of a definition has taken it off.
+        expect(await count(`pg_constraint WHERE conname = 'orders_by_noted_idx'`)).toBe(1);
         const planted = [
           'DELETE FROM shop.orders WHERE id = 5',
           `INSERT INTO shop.orders (id, customer, amount, state, noted, token, price, memo)
-       SELECT 4000000000, customer, amount, state, noted, token, price, memo FROM shop.orders WHERE id = 6`,
+       SELECT 4000000000, customer, amount, state, noted + interval '100 years', token, price, memo FROM shop.orders WHERE id = 6`,
           `UPDATE shop.orders SET customer = 'x', amount = 99, noted = now(), memo = NULL WHERE id = 7`,
           'UPDATE shop.orders SET amount = amount + 0.01 WHERE id = 8',
           `UPDATE shop.orders SET customer = customer || ' ' WHERE id = 9`,

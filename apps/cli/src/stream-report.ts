@@ -146,6 +146,7 @@ export function describeReport(report: StatusReport): string[] {
     ...describeSourceWaits(report.sourceWaits),
     ...[...shared].map(([text, names]) => `${listNames(names)}: ${text}`),
     ...report.streams.flatMap(describeSourceChanges),
+    ...report.streams.flatMap(describeRelaxed),
     ...report.streams.flatMap(describeSnapshot),
     ...report.streams.flatMap(describeKey),
     ...report.streams.flatMap(describeColumns),
@@ -184,6 +185,10 @@ export function describeSourceWaits(waits: readonly SourceWait[]): string[] {
 
 function describeSourceChanges(stream: StreamReport): string[] {
   return stream.sourceChanges.map((change) => `${nameOf(stream)} changed at the source: ${change}`);
+}
+
+function describeRelaxed(stream: StreamReport): string[] {
+  return stream.relaxed.map((text) => `${nameOf(stream)}: ${text}`);
 }
 
 function describeUnknown(streams: readonly StreamReport[]): string[] {

@@ -97,9 +97,14 @@ function createReport(logger: Logger): (batch: Batch, outcome: Outcome) => void 
 
 type Applied = Extract<Outcome, { kind: 'applied' }>;
 
-function reportApplied(logger: Logger, where: Where, { refused, missing, newSchema }: Applied): void {
+function reportApplied(logger: Logger, where: Where, { refused, missing, newSchema, relaxed }: Applied): void {
   if (newSchema !== null) logger.info({ ...where, schemaVersion: newSchema.version }, 'schema version in force');
   for (const { column, text } of newSchema?.notices ?? []) logger.warn({ ...where, column }, text);
+  for (const { kind, name } of relaxed)
+    logger.warn(
+      { ...where, [kind === 'unique' ? 'index' : 'column']: name },
+      'rows do not keep this constraint of MariaDB: the mirror goes on without it',
+    );
   if (refused > 0) logger.warn({ ...where, refused }, 'PostgreSQL refused events: they are dead letters now');
   if (missing > 0) logger.warn({ ...where, missing }, 'rows to remove were not in the mirror');
 }

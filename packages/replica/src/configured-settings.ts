@@ -24,6 +24,7 @@ function settingsOf({ sources, writer }: Config, { source, settings, mirror }: C
     rename: settings.rename ?? writer.rename,
     onRefused: settings.onRefused ?? writer.onRefused,
     historyIndex: writer.historyIndex,
+    labels: settings.labels ?? writer.labels,
     indexes: settings.indexes ?? writer.indexes,
     hasSource: sources[source]?.mariadb !== undefined,
   };

@@ -115,6 +115,23 @@ export function replicaNames(mirror: TableName, historySuffix: string): ReplicaN
   };
 }
 
+/**
+ * The enum type of a mirror's column: `shop.orders$status`. Where a name holds a `$` of its own, the hash of both keeps it
+ * apart from that of another table and column.
+ */
+export function enumName({ mirror }: ReplicaNames, column: string): TableName {
+  const name = `${mirror.table}$${column}`;
+  const isPlain = !mirror.table.includes('$') && !column.includes('$');
+  return {
+    schema: mirror.schema,
+    table: isPlain ? fitName(name) : fitName(name, `~${hashOf([mirror.table, column])}`),
+  };
+}
+
+function hashOf(names: readonly string[]): string {
+  return createHash('sha256').update(JSON.stringify(names)).digest('hex').slice(0, 8);
+}
+
 /** The history segment of a schema version: `orders$3`. No source table can be named so. */
 export function segmentName(names: ReplicaNames, version: number): TableName {
   return { schema: names.history.schema, table: fitName(names.history.table, `$${version}`) };

@@ -21,6 +21,8 @@ export interface TableSettings {
   readonly historyIndex: 'key' | 'none';
   /** `same`: the mirror gets the indexes that the table has in MariaDB. */
   readonly indexes: 'none' | 'same';
+  /** What the mirror makes of the labels of an ENUM or SET: a CHECK, an enum type of its own (of a SET a CHECK), nothing. */
+  readonly labels: 'check' | 'enum' | 'none';
   /** Whether MariaDB can be asked about the table and its rows. */
   readonly hasSource: boolean;
 }

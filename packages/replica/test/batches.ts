@@ -130,6 +130,7 @@ export function testSettings(changes: Partial<TableSettings> = {}): TableSetting
     rename: 'infer',
     onRefused: 'dead-letter',
     historyIndex: 'key',
+    labels: 'check',
     indexes: 'none',
     hasSource: false,
     ...changes,

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { ColumnKnowledge, TableKnowledge } from '@afterimage/mariadb';
+import type { ColumnKnowledge } from '@afterimage/mariadb';
 // @boundaries-ignore the harness that all tests share
 import { type TestDatabase, createDatabase } from '../../../test/harness/databases.js';
 import { recordHalt, refreshState } from '../src/apply/offset.js';
@@ -12,6 +12,7 @@ import {
   resumeStream,
 } from '../src/index.js';
 import { ScriptedStream, field, testSettings } from './batches.js';
+import { integer, know as knowTable, notNull, tableOf } from './known.js';
 
 let database: TestDatabase;
 let source: ScriptedStream;
@@ -28,39 +29,8 @@ afterEach(() => database.drop());
 const applier = () => createApplier(database.pool, () => testSettings({ key: null }));
 const rows = async (sql: string) => (await database.pool.query<unknown[]>({ text: sql, rowMode: 'array' })).rows;
 
-function integer(name: string, changes: Partial<ColumnKnowledge> = {}): ColumnKnowledge {
-  return {
-    name,
-    streamName: name,
-    definition: 'int(11)',
-    type: { kind: 'integer', name: 'int', isUnsigned: false, isZerofill: false },
-    isNullable: true,
-    default: { kind: 'null' },
-    generated: null,
-    isInvisible: false,
-    isAutoIncrement: false,
-    onUpdate: null,
-    comment: '',
-    ...changes,
-  };
-}
-const notNull = { isNullable: false, default: { kind: 'none' } } as const;
-
-function tableOf(key: string, columns: readonly ColumnKnowledge[]): TableKnowledge {
-  const about = { database: 'shop', table: 'orders', comment: '', engine: 'InnoDB', isSystemVersioned: false };
-  return { ...about, columns, key: { kind: 'primary', columns: [key] }, indexes: [] };
-}
-
-/** What holds for the batches to come. */
-async function know(key: string, columns: readonly ColumnKnowledge[]): Promise<void> {
-  const table = tableOf(key, columns);
-  await database.pool.query(
-    `WITH k AS (INSERT INTO afterimage.table_knowledge (source, database_name, table_name, knowledge, first_seen, last_seen)
-       VALUES ('main', 'shop', 'orders', $1, now(), now()) RETURNING id)
-     UPDATE afterimage.streams SET knowledge_id = k.id FROM k`,
-    [JSON.stringify(table)],
-  );
-}
+const know = (key: string, columns: readonly ColumnKnowledge[]): Promise<void> =>
+  knowTable(database.pool, tableOf(key, columns));
 
 describe('a row of before its column became NOT NULL', () => {
   const fields = [field('id', 'int', 'int'), field('a', 'int', 'int')];

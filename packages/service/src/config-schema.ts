@@ -12,6 +12,7 @@ const tableName = /^[^.]+\.[^.]+$/;
 
 const renamePolicy = z.enum(['infer', 'drop-add', 'halt']);
 const indexPolicy = z.enum(['none', 'same']);
+const labelPolicy = z.enum(['check', 'enum', 'none']);
 const refusedPolicy = z.enum(['dead-letter', 'halt']);
 
 export const columnConfig = z.strictObject({
@@ -56,6 +57,7 @@ export const tableConfig = z.strictObject({
     .describe(
       'lanes that writers work on at once, for a table with more changes than one writer applies; needs a key, here or in MariaDB (absent = 1)',
     ),
+  labels: labelPolicy.optional().describe('overrides writer.labels for this table'),
   indexes: indexPolicy.optional().describe('overrides writer.indexes for this table'),
   rename: renamePolicy.optional().describe('overrides writer.rename for this table'),
   onRefused: refusedPolicy.optional().describe('overrides writer.onRefused for this table'),
@@ -229,9 +231,16 @@ const writerConfig = z.strictObject({
     .default('dead-letter')
     .describe('a row that PostgreSQL refuses: keep it as a dead letter and go on, or halt the stream'),
   historySuffix: z.string().min(1).default('_history').describe('history of schema shop lives in shop_history'),
+  labels: labelPolicy
+    .default('check')
+    .describe(
+      'mirror columns of ENUM and SET, where their labels are known: text with a CHECK of them (needs mariadb), a PostgreSQL enum type (SET stays text with a CHECK), or plain text',
+    ),
   indexes: indexPolicy
     .default('none')
-    .describe("same: mirrors get the indexes that MariaDB's tables have besides the key (needs mariadb)"),
+    .describe(
+      "same: mirrors get the indexes that MariaDB's tables have besides the key; unique ones are enforced at commit in tables with one partition, plain otherwise (needs mariadb)",
+    ),
   historyIndex: z
     .enum(['key', 'none'])
     .default('key')

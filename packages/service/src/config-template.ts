@@ -37,6 +37,7 @@ const shown: Readonly<Record<string, unknown>> = {
   redis: { password: 'secret' },
   columns: { price: { type: 'decimal(10,2)' } },
   partitions: 4,
+  labels: 'check',
   indexes: 'none',
   rename: 'infer',
   onRefused: 'dead-letter',

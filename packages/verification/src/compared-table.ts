@@ -35,7 +35,9 @@ export interface ComparedColumn {
   /** As the stream calls it. */
   readonly name: string;
   readonly knowledge: ColumnKnowledge;
+  /** Of its values; `isEnum`: the mirror has a type of their labels. */
   readonly postgresType: string;
+  readonly isEnum: boolean;
   readonly value: SourceValue;
   /** Quoted names. */
   readonly inSource: string;
@@ -89,13 +91,25 @@ export async function loadComparedTable(sides: Sides, stream: StreamRecord): Pro
   // A column that RENAME COLUMN renamed has its old name in the stream.
   const matched = matchColumns(fields, knowledge, current.settings.rename);
   const bySource = new Map(fields.map(({ name: field }, place) => [field, matched[place]]));
-  const columns = current.version.columns.flatMap(({ name: column, mirror, postgresType }): ComparedColumn[] => {
-    const known = bySource.get(column);
-    if (known === undefined || !there.has(mirror)) return [];
-    const value = sourceValue(known, postgresType, current.settings.types);
-    const inSource = quoteSource(known.name);
-    return [{ name: column, knowledge: known, postgresType, value, inSource, inMirror: quoteName(mirror) }];
-  });
+  const columns = current.version.columns.flatMap(
+    ({ name: column, mirror, postgresType, labels }): ComparedColumn[] => {
+      const known = bySource.get(column);
+      if (known === undefined || !there.has(mirror)) return [];
+      const value = sourceValue(known, postgresType, current.settings.types);
+      const inSource = quoteSource(known.name);
+      return [
+        {
+          name: column,
+          knowledge: known,
+          postgresType,
+          isEnum: labels === 'enum',
+          value,
+          inSource,
+          inMirror: quoteName(mirror),
+        },
+      ];
+    },
+  );
   return {
     stream,
     current,

@@ -122,7 +122,9 @@ function joinKeys(table: ComparedTable, first: number): string {
   const key = table.key ?? [];
   const arrays = key.map((_, i) => `$${first + i}::text[]`).join(', ');
   const names = key.map((_, i) => `k${i}`).join(', ');
-  const same = key.map(({ inMirror, postgresType }, i) => `m.${inMirror} = u.k${i}::${postgresType}`).join(' AND ');
+  // A label that the mirror's type lacks is no value of it, but may be one in MariaDB.
+  const own = ({ inMirror, isEnum }: ComparedColumn): string => `m.${inMirror}${isEnum ? '::text' : ''}`;
+  const same = key.map((column, i) => `${own(column)} = u.k${i}::${column.postgresType}`).join(' AND ');
   return `unnest(${arrays}) AS u(${names}) JOIN ${table.mirrorTable} AS m ON ${same}`;
 }
 

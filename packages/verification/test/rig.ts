@@ -43,6 +43,7 @@ export async function createReplica(source: TestSource, options: ReplicaOptions)
   if (stream === undefined) throw new Error('no stream');
   const settings = testSettings({
     mirror: { schema: 'shop', table },
+    labels: 'enum',
     key,
     columns: Object.fromEntries(
       knowledge.columns.map(({ streamName, definition: type, type: { kind }, ...rest }) => [

@@ -199,6 +199,7 @@ describe.skipIf(await mariadbMissing('private'))('a comparison of a mirror with 
     ],
     ['decimals', `word decimal(20,10) PRIMARY KEY, n int`, ['word'], `-seq / 1024`],
     ['a year', `word year, n int, PRIMARY KEY (word, n)`, ['word', 'n'], `1950 + seq MOD 90`],
+    ['labels', `word enum('b','a','c'), n int, PRIMARY KEY (word, n)`, ['word', 'n'], `1 + seq MOD 3`],
     ['a float', `word float, n int, PRIMARY KEY (word, n)`, ['word', 'n'], `seq / 7`],
   ])('by a key of %s finds what is planted at any place', async (_kind, definition, key, word) => {
     const table = 'by_key';

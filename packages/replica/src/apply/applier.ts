@@ -12,10 +12,19 @@ import {
 import { StreamHalted, describeError, isRowRefused, isTransient, sqlState } from '../errors.js';
 import type { TableSettingsProvider } from '../settings.js';
 import { rollBack, withConnection } from '../transaction.js';
-import { type Again, changeMode, createQuestions, isAgain, judgeKnown, type Mode } from './attempts.js';
+import {
+  type Again,
+  changeMode,
+  createQuestions,
+  isAgain,
+  judgeKnown,
+  type Mode,
+  relaxFor,
+  relaxOrThrow,
+} from './attempts.js';
 import { type ReadySchema, StreamContext } from './context.js';
 import { needsLookups } from './lookup.js';
-import { refusedNull, relaxNotNull } from './relax.js';
+import { deferUnique, findRelaxation, type Relaxation } from '../schema/relax.js';
 import type { SourceDatabases } from './source.js';
 import { type IsolationResult, isolateRefused } from './isolate.js';
 import {
@@ -49,6 +58,8 @@ export type Outcome =
       readonly missing: number;
       readonly lost: ReadonlyMap<string, number>;
       readonly newSchema: NewSchema | null;
+      /** Constraints that had to be taken off the mirror, because its rows do not keep them. */
+      readonly relaxed: readonly Relaxation[];
     }
   /** All of it was applied before. */
   | { readonly kind: 'duplicate' }
@@ -106,17 +117,30 @@ export function createApplier(
 async function attempt(pool: Pool, batch: Batch, context: StreamContext, mode: Mode): Promise<Outcome | Again> {
   return withConnection(pool, async (client) => {
     try {
-      const { outcome, ready, offset, isOver } = await applyLocked(client, batch, context, mode);
-      const isDone = outcome.kind === 'applied' || (outcome.kind === 'unknown-values' && outcome.ready.isNew);
-      if (isOver !== true) await client.query(isDone ? 'COMMIT' : 'ROLLBACK');
-      if (outcome.kind === 'refused-null') await relaxNotNull(client, outcome.ready, outcome.column);
-      if (isDone) rememberSchema(context, ready, offset);
+      const applied = await applyLocked(client, batch, context, mode);
+      const outcome = applied.isOver === true ? applied.outcome : await end(client, applied, mode);
+      if (outcome.kind === 'to-relax') await relaxFor(client, batch, outcome);
+      if (isLasting(outcome)) rememberSchema(context, applied.ready, applied.offset);
       return outcome;
     } catch (error) {
       await rollBack(client);
       return interpret(client, batch, error, mode);
     }
   });
+}
+
+function isLasting(outcome: Outcome | Again): boolean {
+  return outcome.kind === 'applied' || (outcome.kind === 'unknown-values' && outcome.ready.isNew);
+}
+
+async function end(client: ClientBase, { outcome, ready }: Applied, mode: Mode): Promise<Outcome | Again> {
+  try {
+    await client.query(isLasting(outcome) ? 'COMMIT' : 'ROLLBACK');
+    return outcome;
+  } catch (error) {
+    // Where a deferred constraint speaks.
+    return relaxOrThrow(ready, error, mode);
+  }
 }
 
 function rememberSchema(context: StreamContext, ready: ReadySchema | null, offset: LockedOffset | undefined): void {
@@ -247,6 +271,7 @@ const nothingApplied: Outcome = {
   missing: 0,
   lost: new Map(),
   newSchema: null,
+  relaxed: [],
 };
 
 interface LockedRun {
@@ -264,9 +289,7 @@ async function applyRun(client: ClientBase, locked: LockedRun, inForce: ReadySch
     const isUsual = inForce !== null && locked.mode.rows === 'whole' && !isHaltedHere(locked.offset);
     return await (isUsual ? applyAtOnce(client, locked, ready) : applyInSteps(client, locked, ready));
   } catch (error) {
-    const column = refusedNull(ready, error);
-    if (column === null) throw error;
-    return without({ kind: 'refused-null', column, ready });
+    return without(relaxOrThrow(ready, error, locked.mode));
   }
 }
 
@@ -283,7 +306,10 @@ async function applyInSteps(client: ClientBase, locked: LockedRun, ready: ReadyS
   await recordState(client, batch.stream.id, { offset, refused: result.refusals.length });
   const refused = result.refusals.length;
   const newSchema = ready.isNew ? describeSchema(ready) : (mode.newSchema ?? null);
-  return { outcome: { kind: 'applied', events, refused, missing, lost, newSchema }, ready };
+  return {
+    outcome: { kind: 'applied', events, refused, missing, lost, newSchema, relaxed: mode.relaxed ?? [] },
+    ready,
+  };
 }
 
 function checkRefusals({ refusals: [first] }: IsolationResult, { settings }: StreamContext): void {
@@ -303,14 +329,22 @@ async function applyAtOnce(
   const applied = runEvents(client, ready, run, { offset: offsetValues(batch, position), lookups: mode.lookups });
   const [{ events, missing, lost }] = await Promise.all([applied, client.query('COMMIT')]);
   return {
-    outcome: { kind: 'applied', events, refused: 0, missing, lost, newSchema: mode.newSchema ?? null },
+    outcome: {
+      kind: 'applied',
+      events,
+      refused: 0,
+      missing,
+      lost,
+      newSchema: mode.newSchema ?? null,
+      relaxed: mode.relaxed ?? [],
+    },
     ready,
     isOver: true,
   };
 }
 
 async function changeSchema(client: ClientBase, { batch, context, offset, mode }: LockedRun): Promise<ReadySchema> {
-  const ready = await context.change(client, batch, offset, { ...mode.learned, nullable: mode.nullable });
+  const ready = await context.change(client, batch, offset, { ...mode.learned, relaxed: mode.relaxed });
   await recordSchemaVersion(client, batch.stream.id, ready.version.version);
   return ready;
 }
@@ -326,7 +360,11 @@ function describeSchema({ version, target }: ReadySchema): NewSchema {
 
 async function runBatch(client: ClientBase, ready: ReadySchema, run: Run, mode: Mode): Promise<IsolationResult> {
   const { lookups } = mode;
-  if (mode.rows === 'isolated') return isolateRefused(client, ready, run, lookups);
+  if (mode.rows === 'isolated') {
+    await deferUnique(client, ready);
+    const isToRelax = (error: unknown): boolean => findRelaxation(ready, error, mode.relaxed) !== null;
+    return isolateRefused(client, ready, run, { lookups, isToRelax });
+  }
   return { ...(await runEvents(client, ready, run, { lookups })), refusals: [] };
 }
 

@@ -1,10 +1,11 @@
 import type { Queryable } from '@afterimage/mariadb';
-import type { Pool } from 'pg';
+import type { ClientBase, Pool } from 'pg';
 import type { Batch } from '@afterimage/change-events';
 import type { NewSchema } from './applier.js';
 import type { Learned, Prepared, ReadySchema, StreamContext } from './context.js';
 import { type Lookups, lookUp, needsLookups } from './lookup.js';
 import type { LockedOffset } from './offset.js';
+import { type Relaxation, findRelaxation, relaxMirror } from '../schema/relax.js';
 import { learnTable } from './source.js';
 
 /** How a batch is tried. */
@@ -17,8 +18,8 @@ export interface Mode {
   readonly canAsk: boolean;
   readonly learned?: Learned;
   readonly lookups?: Lookups;
-  /** Mirror columns that a row of this batch is NULL in, though a NOT NULL is known. */
-  readonly nullable?: ReadonlySet<string>;
+  /** Constraints of the mirror that rows of this batch do not keep. */
+  readonly relaxed?: readonly Relaxation[];
   /** A schema that this batch brought into force in an attempt before. */
   readonly newSchema?: NewSchema;
 }
@@ -27,8 +28,8 @@ export interface Mode {
 export type Again =
   | { readonly kind: 'refused' }
   | { readonly kind: 'barrier' }
-  /** By the NOT NULL of a mirror column that is known too early. */
-  | { readonly kind: 'refused-null'; readonly column: string; readonly ready: ReadySchema }
+  /** By a constraint of the mirror that its rows need not keep. */
+  | { readonly kind: 'to-relax'; readonly relaxation: Relaxation; readonly ready: ReadySchema }
   | { readonly kind: 'unknown-table' }
   /** With a schema that came into force in this attempt, which is committed by itself. */
   | { readonly kind: 'unknown-values'; readonly ready: ReadySchema; readonly newSchema?: NewSchema };
@@ -69,13 +70,32 @@ export function createQuestions(
 const againKinds: ReadonlySet<string> = new Set<Again['kind']>([
   'refused',
   'barrier',
-  'refused-null',
+  'to-relax',
   'unknown-table',
   'unknown-values',
 ]);
 
 export function isAgain(result: { readonly kind: string }): result is Again {
   return againKinds.has(result.kind);
+}
+
+/** What is to be relaxed because of an error, which is thrown where it is another, or has been tried. */
+export function relaxOrThrow(ready: ReadySchema | null, error: unknown, { relaxed }: Mode): Again {
+  const relaxation = ready === null ? null : findRelaxation(ready, error, relaxed);
+  if (ready === null || relaxation === null) throw error;
+  return { kind: 'to-relax', relaxation, ready };
+}
+
+/** Outside the refused transaction: what came with its schema change went with it. */
+export async function relaxFor(
+  client: ClientBase,
+  { stream }: Batch,
+  { ready, relaxation }: Extract<Again, { kind: 'to-relax' }>,
+): Promise<void> {
+  if (ready.isNew) return;
+  await client.query('BEGIN');
+  await relaxMirror(client, { ...ready, streamId: stream.id }, relaxation);
+  await client.query('COMMIT');
 }
 
 /** What the next attempt does otherwise. */
@@ -85,8 +105,8 @@ export async function changeMode(again: Again, mode: Mode, ask: Questions | null
       return { rows: 'isolated' };
     case 'barrier':
       return { lock: 'stream' };
-    case 'refused-null':
-      return { lock: 'stream', nullable: new Set([...(mode.nullable ?? []), again.column]) };
+    case 'to-relax':
+      return { lock: 'stream', relaxed: [...(mode.relaxed ?? []), again.relaxation] };
     case 'unknown-table':
       return { ...(await ask?.aboutTable()) };
     case 'unknown-values': {

@@ -134,7 +134,7 @@ export class StreamContext {
     client: ClientBase,
     batch: SchemaSource,
     offset: LockedOffset,
-    learned: Partial<Learned> & Pick<SchemaChange, 'nullable'>,
+    learned: Partial<Learned> & Pick<SchemaChange, 'relaxed'>,
   ): Promise<ReadySchema> {
     const { settings, names } = this;
     const before = await loadVersion(client, batch.stream.id, offset.schemaVersion);
@@ -151,7 +151,7 @@ export class StreamContext {
       names,
       knowledge,
       prepared: learned.prepared,
-      nullable: learned.nullable,
+      relaxed: learned.relaxed,
     };
     return this.#bringAbout(client, change, isDividedByKey(batch, offset, null));
   }
@@ -168,7 +168,10 @@ export class StreamContext {
       if (!isKeyRefused(error)) throw error;
       await client.query('ROLLBACK TO SAVEPOINT keyed');
       const { fields } = change.batch.schema;
-      const keyless = targetSchema(fields, settings, knowledge?.table ?? null, { isKeyless: true });
+      const keyless = targetSchema(fields, settings, knowledge?.table ?? null, {
+        isKeyless: true,
+        isDivided: !isUndivided,
+      });
       return this.#make(client, { ...change, target: keyless });
     }
   }
@@ -191,11 +194,13 @@ export class StreamContext {
     const { settings } = this;
     const table = knowledge?.table ?? null;
     const isKeyless = isKeyLeftOut(version, { fingerprint, knowledge, settings });
-    const wanted = targetSchema(fields, settings, table, { isKeyless });
+    const isDivided = offset.partitionKey !== null;
+    const wanted = targetSchema(fields, settings, table, { isKeyless, isDivided });
     const wantedKey = keyNames(wanted);
     if (isDividedByKey(batch, offset, wantedKey)) return wanted;
     const key = version === null ? null : keyNames(version);
-    if (key !== null && isDividedByKey(batch, offset, key)) return targetSchema(fields, { ...settings, key }, table);
+    if (key !== null && isDividedByKey(batch, offset, key))
+      return targetSchema(fields, { ...settings, key }, table, { isDivided });
     throw dividedOtherwise(offset, wantedKey);
   }
 

@@ -2,7 +2,6 @@ import type { ClientBase } from 'pg';
 import { describeError, isRowRefused, sqlState } from '../errors.js';
 import type { ReadySchema } from './context.js';
 import type { Lookups } from './lookup.js';
-import { refusedNull } from './relax.js';
 import { type Run, type RunResult, runEvents } from './run.js';
 import { type Unit, splitUnits } from './units.js';
 
@@ -18,6 +17,12 @@ export interface IsolationResult extends RunResult {
   readonly refusals: readonly Refusal[];
 }
 
+export interface IsolationOptions {
+  readonly lookups?: Lookups | undefined;
+  /** Whether it is not the row that is at fault. */
+  readonly isToRelax: (error: unknown) => boolean;
+}
+
 /**
  * Applies a batch that PostgreSQL refused as a whole, halving it until each refused unit stands alone; everything
  * else is applied, in order. About 2·r·log2(n) statements for r refusals among n units.
@@ -26,7 +31,7 @@ export async function isolateRefused(
   client: ClientBase,
   ready: ReadySchema,
   run: Run,
-  lookups?: Lookups,
+  { lookups, isToRelax }: IsolationOptions,
 ): Promise<IsolationResult> {
   const refusals: Refusal[] = [];
   const lost = new Map<string, number>();
@@ -49,7 +54,7 @@ export async function isolateRefused(
       missing += result.missing;
       for (const [name, count] of result.lost) lost.set(name, (lost.get(name) ?? 0) + count);
     } catch (error) {
-      if (!isRowRefused(error) || refusedNull(ready, error) !== null) throw error;
+      if (!isRowRefused(error) || isToRelax(error)) throw error;
       await client.query('ROLLBACK TO SAVEPOINT isolate');
       await client.query('RELEASE SAVEPOINT isolate');
       if (units.length === 1) {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { historyRowColumns, presentOperations } from '../history/segment.js';
 import { type ReplicaNames, quoteLiteral, quoteName, quoteTable } from '../names.js';
+import { toMirror } from '../schema/labels.js';
 import { identityOf, rowHash } from '../schema/ddl.js';
 import { eventsQuery, lookedUpEvents, lostColumns, lostReference } from './events-query.js';
 import { moveOffset, offsetParameters } from './offset.js';
@@ -106,6 +107,13 @@ function mirrorParts(options: MirrorStatementOptions): MirrorParts {
   return options.version.key === null ? wholeRowParts(options) : keyedParts(options, options.version.key);
 }
 
+/** The events, with labels in their enum types where the mirror has such. */
+function mirrorEvents({ names, version }: MirrorStatementOptions): string {
+  if (!version.columns.some(({ labels }) => labels === 'enum')) return 'events';
+  const values = version.columns.map((column, i) => `${toMirror(names, column, `v${i}`)} AS v${i}`);
+  return `(SELECT event_type, stream_ordinal, ${values.join(', ')} FROM events) AS events`;
+}
+
 function historyInsert({ version, columns }: StatementOptions): string {
   const names = [...historyRowColumns.map(([name]) => name), ...version.columns.map((column) => column.history)];
   const values = [
@@ -127,7 +135,8 @@ interface MirrorParts {
   readonly missing: string;
 }
 
-function keyedParts({ names, columns, version }: MirrorStatementOptions, key: readonly string[]): MirrorParts {
+function keyedParts(options: MirrorStatementOptions, key: readonly string[]): MirrorParts {
+  const { names, columns, version } = options;
   const mirror = quoteTable(names.mirror);
   const keyIndexes = columns.flatMap((column, i) => (key.includes(column.mirror) ? [i] : []));
   const keyValues = keyIndexes.map((i) => `v${i}`).join(', ');
@@ -141,7 +150,7 @@ function keyedParts({ names, columns, version }: MirrorStatementOptions, key: re
   return {
     parts: [
       // An update's before-image removes its key, unless its after-image (or a later event) brings it again.
-      `net AS (SELECT DISTINCT ON (${keyValues}) event_type, ${allValues} FROM events ORDER BY ${keyValues}, stream_ordinal DESC)`,
+      `net AS (SELECT DISTINCT ON (${keyValues}) event_type, ${allValues} FROM ${mirrorEvents(options)} ORDER BY ${keyValues}, stream_ordinal DESC)`,
       `gone AS (DELETE FROM ${mirror} AS m USING net WHERE net.event_type IN ('delete', 'update_before', 'repair_before') AND ${sameKey})`,
       // The alias keeps a table that is itself called excluded apart from the rows that ON CONFLICT calls so.
       `here AS (INSERT INTO ${mirror} AS m (${allNames}) SELECT ${allValues} FROM net WHERE event_type IN (${presentOperations}) ` +
@@ -151,7 +160,8 @@ function keyedParts({ names, columns, version }: MirrorStatementOptions, key: re
   };
 }
 
-function wholeRowParts({ names, columns, version }: MirrorStatementOptions): MirrorParts {
+function wholeRowParts(options: MirrorStatementOptions): MirrorParts {
+  const { names, columns, version } = options;
   const mirror = quoteTable(names.mirror);
   const values = columns.map((_, i) => `v${i}`);
   const sign = `CASE WHEN event_type IN (${presentOperations}) THEN 1 ELSE -1 END`;
@@ -160,7 +170,7 @@ function wholeRowParts({ names, columns, version }: MirrorStatementOptions): Mir
   const netRow = columns.map((column, i) => identityOf(`net.v${i}`, column)).join(', ');
   return {
     parts: [
-      `net AS (SELECT ${values.join(', ')}, sum(${sign}) AS copies FROM events GROUP BY ${values.join(', ')} HAVING sum(${sign}) <> 0)`,
+      `net AS (SELECT ${values.join(', ')}, sum(${sign}) AS copies FROM ${mirrorEvents(options)} GROUP BY ${values.join(', ')} HAVING sum(${sign}) <> 0)`,
       `here AS (INSERT INTO ${mirror} (${version.columns.map((column) => quoteName(column.mirror)).join(', ')}) ` +
         `SELECT ${values.join(', ')} FROM net, generate_series(1, net.copies))`,
       `gone AS (DELETE FROM ${mirror} WHERE ctid = ANY (ARRAY(SELECT id FROM (` +

@@ -147,6 +147,19 @@ export interface StoredColumn {
   readonly lookup?: boolean;
   /** What the rows had in it that were there when it was added: PostgreSQL's text; absent = NULL. */
   readonly fill?: string;
+  /** Of an ENUM or SET: the mirror has a type of its labels (`enumName`), or leaves them free; absent: text with a CHECK of them. */
+  readonly labels?: 'enum' | 'none';
+  /** Labels that the type has besides: rows had them when it was made, though MariaDB's list did not any more. */
+  readonly kept?: readonly string[];
+}
+
+/** An index of a mirror besides its key's, as MariaDB and the configuration ask for it. */
+export interface StoredIndex {
+  readonly name: string;
+  /** What stands behind ON table: `(left("email", 200))`. */
+  readonly text: string;
+  /** Of a constraint that PostgreSQL holds rows to, which may have been relaxed since, its columns: `("email")`; else null. */
+  readonly unique: string | null;
 }
 
 export interface SchemaStep {
@@ -163,6 +176,7 @@ export interface SchemaStep {
     | 'constraint'
     | 'comment'
     | 'index'
+    | 'relax'
     | 'unchanged';
   readonly column: string | null;
   /** What changed, in words. */
@@ -194,6 +208,8 @@ export const schemaVersions = control.table(
     recreated: boolean().notNull().default(false),
     /** What MariaDB knew about the table under it. */
     knowledgeId: bigint('knowledge_id', { mode: 'bigint' }).references(() => tableKnowledge.id),
+    /** Of the mirror, as they were asked for; null in versions of before they were kept. */
+    indexes: jsonb().$type<StoredIndex[]>(),
     appliedAt: moment('applied_at').notNull().defaultNow(),
   },
   (t) => [primaryKey({ columns: [t.streamId, t.version] })],

@@ -1,5 +1,6 @@
 import type { ClientBase, Pool } from 'pg';
 import { readySchema } from '../apply/context.js';
+import type { Relaxation } from '../schema/relax.js';
 import { runEvents } from '../apply/run.js';
 import { mirrorStatement } from '../apply/statement.js';
 import type { StreamRecord } from '../control/streams.js';
@@ -8,11 +9,13 @@ import { presentOperations } from '../history/segment.js';
 import { quoteName, quoteTable } from '../names.js';
 import { applySchemaChange, isInForce } from '../schema/change.js';
 import { identityOf, rowHash } from '../schema/ddl.js';
+import { fromMirror, toMirror } from '../schema/labels.js';
 import { isKeyLeftOut, targetOf, targetSchema } from '../schema/target.js';
 import { type SchemaVersion, keyNames, loadVersions } from '../schema/versions.js';
 import type { TableSettingsProvider } from '../settings.js';
 import { recordSchemaVersion, refreshState } from '../apply/offset.js';
 import { type CurrentReplica, loadCurrent } from './current.js';
+import { inRelaxingTransaction } from './relaxing.js';
 import { fixTextForms, inTransaction } from '../transaction.js';
 
 export interface DeadLetter {
@@ -110,7 +113,7 @@ export interface RetryOptions {
 export async function retryDeadLetter(pool: Pool, options: RetryOptions): Promise<RetryResult> {
   const { id } = options;
   try {
-    return await inTransaction(pool, (client) => retry(client, options));
+    return await inRelaxingTransaction(pool, options, (client, relaxed) => retry(client, options, relaxed));
   } catch (error) {
     if (!isRowRefused(error)) throw error;
     const message = describeError(error);
@@ -123,7 +126,11 @@ export async function retryDeadLetter(pool: Pool, options: RetryOptions): Promis
   }
 }
 
-async function retry(client: ClientBase, { stream, settingsOf, id }: RetryOptions): Promise<RetryResult> {
+async function retry(
+  client: ClientBase,
+  { stream, settingsOf, id }: RetryOptions,
+  relaxed: readonly Relaxation[],
+): Promise<RetryResult> {
   await fixTextForms(client);
   const locked = await loadCurrent(client, { stream, settingsOf, lock: true });
   const { rows } = await client.query<DeadLetter>(
@@ -133,7 +140,7 @@ async function retry(client: ClientBase, { stream, settingsOf, id }: RetryOption
   const [letter] = rows;
   if (letter === undefined)
     return { id, kind: 'not-pending', message: 'there is no such pending dead letter for this stream' };
-  const current = await underNewSettings(client, stream, locked);
+  const current = await underNewSettings(client, { stream, relaxed }, locked);
   const base = await versionFor(client, stream, letter.schemaVersion);
   const target = targetOf(base, current.settings);
   const lines = letter.raw.split('\n');
@@ -161,13 +168,16 @@ async function versionFor(client: ClientBase, stream: StreamRecord, recorded: nu
 /** Settings may have changed since (a column's type, say, because of this very letter): then a new schema version comes first. */
 async function underNewSettings(
   client: ClientBase,
-  stream: StreamRecord,
+  { stream, relaxed }: { readonly stream: StreamRecord; readonly relaxed: readonly Relaxation[] },
   current: CurrentReplica,
 ): Promise<CurrentReplica> {
   const { settings, names, version: before } = current;
   const { knowledge } = before;
   const isKeyless = isKeyLeftOut(before, { ...before, settings });
-  const target = targetSchema(before.fields, settings, knowledge?.table ?? null, { isKeyless });
+  const target = targetSchema(before.fields, settings, knowledge?.table ?? null, {
+    isKeyless,
+    isDivided: stream.partitions > 1,
+  });
   if (isInForce(before, target, before.fingerprint)) return { ...current, target };
   await checkDivision(client, stream, keyNames(target));
   const { rows } = await client.query<{ ordinal: string; gtid: string; file: number }>(
@@ -193,6 +203,7 @@ async function underNewSettings(
     settings,
     names,
     knowledge,
+    relaxed,
   });
   await recordSchemaVersion(client, stream.id, version.version);
   return { settings, names, version, target };
@@ -250,23 +261,15 @@ function keyedEvents({ names, version }: CurrentReplica, range: string): string 
  */
 function wholeRowDifferences({ names, version, target }: CurrentReplica, range: string): string {
   const history = quoteTable(names.history);
-  const touched = version.columns.map((column, i) => `h.${quoteName(column.history)} AS v${i}`).join(', ');
+  const ofHistory = version.columns.map((column) => toMirror(names, column, `h.${quoteName(column.history)}`));
+  const touched = ofHistory.map((value, i) => `${value} AS v${i}`).join(', ');
   const asTouched = target.columns.map((column, i) => ({ ...column, mirror: `v${i}` }));
-  const values = asTouched.map(({ mirror }) => mirror).join(', ');
-  const row = (table: string, columns: readonly string[]) =>
-    `ROW(${target.columns.map((column, i) => identityOf(`${table}.${quoteName(columns[i] ?? '')}`, column)).join(', ')})`;
-  const touchedRow = row(
-    't',
-    asTouched.map(({ mirror }) => mirror),
-  );
-  const inHistory = row(
-    'h',
-    version.columns.map((column) => column.history),
-  );
-  const inMirror = row(
-    'm',
-    version.columns.map((column) => column.mirror),
-  );
+  const values = version.columns.map((column, i) => `${fromMirror(column, `v${i}`)} AS v${i}`).join(', ');
+  const row = (refs: readonly string[]) =>
+    `ROW(${target.columns.map((column, i) => identityOf(refs[i] ?? '', column)).join(', ')})`;
+  const touchedRow = row(asTouched.map(({ mirror }) => `t.${mirror}`));
+  const inHistory = row(ofHistory);
+  const inMirror = row(version.columns.map((column) => `m.${quoteName(column.mirror)}`));
   const sign = `CASE WHEN h.event_type IN (${presentOperations}) THEN 1 ELSE -1 END`;
   const wanted = `SELECT greatest(coalesce(sum(${sign}), 0), 0) FROM ${history} h WHERE ${isAlive(history)} AND ${inHistory} IS NOT DISTINCT FROM ${touchedRow}`;
   const there = `SELECT count(*) FROM ${quoteTable(names.mirror)} m WHERE ${rowHash('m', target.columns)} = ${rowHash('t', asTouched)} AND ${inMirror} IS NOT DISTINCT FROM ${touchedRow}`;

@@ -1,14 +1,19 @@
 import type { ClientBase, Pool } from 'pg';
+import type { Relaxation } from '../schema/relax.js';
 import { mirrorStatement } from '../apply/statement.js';
+import type { StoredColumn } from '../control/tables.js';
 import type { StreamRecord } from '../control/streams.js';
 import { asOfQuery } from '../history/view.js';
 import { quoteName, quoteTable } from '../names.js';
 import { identityName, makeChange } from '../schema/ddl.js';
+import { alignIndexes } from '../schema/indexes.js';
+import { fromMirror, knownLabel } from '../schema/labels.js';
 import type { Change } from '../schema/plan.js';
 import type { TargetColumn } from '../schema/target.js';
 import type { TableSettingsProvider } from '../settings.js';
 import { type CurrentReplica, loadCurrent } from './current.js';
-import { fixTextForms, inTransaction } from '../transaction.js';
+import { inRelaxingTransaction } from './relaxing.js';
+import { fixTextForms } from '../transaction.js';
 
 export interface RebuildOptions {
   readonly stream: StreamRecord;
@@ -35,10 +40,10 @@ export interface RebuildResult {
  * added to the mirror keep their values.
  */
 export async function rebuild(pool: Pool, { stream, settingsOf, apply }: RebuildOptions): Promise<RebuildResult> {
-  return inTransaction(pool, async (client) => {
+  return inRelaxingTransaction(pool, { stream, settingsOf }, async (client, relaxed) => {
     await fixTextForms(client);
     const current = await loadCurrent(client, { stream, settingsOf, lock: true });
-    const created = await createMissing(client, current, apply);
+    const created = await createMissing(client, current, { apply, relaxed });
     const { names, version } = current;
     const content = asOfQuery({ names, columns: version.columns, key: version.key }, () => 'true');
     await client.query(`CREATE TEMPORARY TABLE rebuilt ON COMMIT DROP AS ${content}`);
@@ -50,13 +55,25 @@ export async function rebuild(pool: Pool, { stream, settingsOf, apply }: Rebuild
   });
 }
 
-/** Puts back what was dropped by hand: the mirror, or columns, key or row index of it. Returns whether it was the mirror. */
-async function createMissing(client: ClientBase, current: CurrentReplica, apply: boolean): Promise<boolean> {
+/** Puts back what was dropped by hand: the mirror, or columns, key or row index of it, with its indexes. Returns whether it was the mirror. */
+async function createMissing(
+  client: ClientBase,
+  current: CurrentReplica,
+  { apply, relaxed }: { readonly apply: boolean; readonly relaxed: readonly Relaxation[] },
+): Promise<boolean> {
   const { names, version, target } = current;
-  const columns = target.columns.map((column, i) => ({
-    ...column,
-    mappedType: version.columns[i]?.postgresType ?? column.mappedType,
-  }));
+  const columns = target.columns.map((column, i): TargetColumn => {
+    const {
+      postgresType: mappedType,
+      sourceType,
+      labels = null,
+      kept = [],
+    } = version.columns[i] ?? {
+      ...column,
+      postgresType: column.mappedType,
+    };
+    return { ...column, mappedType, sourceType, labels, kept };
+  });
   const changes = await missingParts(client, current, columns);
   const [first] = changes;
   if (first === undefined) return false;
@@ -66,6 +83,7 @@ async function createMissing(client: ClientBase, current: CurrentReplica, apply:
     throw new Error(`mirror ${quoteTable(names.mirror)} ${what}; rebuild it with --apply`);
   }
   for (const change of changes) await makeChange(client, change, { names, columns, timeZone: 'UTC' });
+  await alignIndexes(client, { names, indexes: version.indexes, relaxed: new Set(relaxed.map(({ name }) => name)) });
   return created;
 }
 
@@ -106,15 +124,20 @@ async function compare(
   return { rows: Number(counts?.rows), missing: Number(counts?.missing), extra: Number(counts?.extra) };
 }
 
-/** Mirror and rebuilt rows, each value as what PostgreSQL can compare: types without equality (json) as their text. */
+/** Mirror and rebuilt rows, each value as what PostgreSQL can compare: types without equality (json) as their text, labels, too. */
 function comparable({ names, version, target }: CurrentReplica): { mirror: string; rebuilt: string } {
-  const values = version.columns
-    .map(({ mirror }, i) => {
-      const ref = quoteName(mirror);
-      return target.columns[i]?.mapping.identity === true ? ref : `${ref}::text AS ${ref}`;
-    })
-    .join(', ');
-  return { mirror: `SELECT ${values} FROM ${quoteTable(names.mirror)}`, rebuilt: `SELECT ${values} FROM rebuilt` };
+  const select = (value: (column: StoredColumn, ref: string) => string) =>
+    version.columns
+      .map((column, i) => {
+        const ref = quoteName(column.mirror);
+        const isComparable = target.columns[i]?.mapping.identity === true;
+        return `${isComparable ? value(column, ref) : `${ref}::text`} AS ${ref}`;
+      })
+      .join(', ');
+  return {
+    mirror: `SELECT ${select(fromMirror)} FROM ${quoteTable(names.mirror)}`,
+    rebuilt: `SELECT ${select(knownLabel)} FROM rebuilt`,
+  };
 }
 
 /** The differences as events: what is too much goes first, what is missing comes after it. */

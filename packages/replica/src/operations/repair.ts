@@ -1,14 +1,17 @@
 import type { ClientBase, Pool } from 'pg';
 import type { EventId } from '@afterimage/change-events';
 import { mirrorStatement } from '../apply/statement.js';
+import type { StoredColumn } from '../control/tables.js';
 import type { StreamRecord } from '../control/streams.js';
 import { createOrReplace } from '../history/replaceable.js';
 import { historyRowColumns } from '../history/segment.js';
 import { asOfFunctions, asOfQuery } from '../history/view.js';
 import { quoteName, quoteTable } from '../names.js';
+import { fromMirror } from '../schema/labels.js';
 import type { TableSettingsProvider } from '../settings.js';
-import { fixTextForms, inTransaction } from '../transaction.js';
+import { fixTextForms } from '../transaction.js';
 import { type CurrentReplica, loadCurrent } from './current.js';
+import { inRelaxingTransaction } from './relaxing.js';
 
 /** A row of a mirror with a key as it should be. */
 export interface RowRepair {
@@ -55,7 +58,7 @@ export interface RepairOptions {
  */
 export async function repairRows(pool: Pool, options: RepairOptions): Promise<number> {
   const { stream, settingsOf } = options;
-  return inTransaction(pool, async (client) => {
+  return inRelaxingTransaction(pool, options, async (client) => {
     await fixTextForms(client);
     const current = await loadCurrent(client, { stream, settingsOf, lock: true });
     if (current.version.version !== options.version) return 0;
@@ -81,10 +84,14 @@ async function createTable(client: ClientBase, { version }: CurrentReplica): Pro
 
 /** A given value, cast; of a column that is not given, what the row has. */
 function wantedValues({ version }: CurrentReplica, given: readonly string[]): string[] {
-  return version.columns.map(({ mirror, postgresType }) => {
-    const place = given.indexOf(mirror);
-    return place === -1 ? `m.${quoteName(mirror)}` : `u.c${place}::${postgresType}`;
+  return version.columns.map((column) => {
+    const place = given.indexOf(column.mirror);
+    return place === -1 ? ownValue(column) : `u.c${place}::${column.postgresType}`;
   });
+}
+
+function ownValue(column: Pick<StoredColumn, 'mirror' | 'labels'>): string {
+  return fromMirror(column, `m.${quoteName(column.mirror)}`);
 }
 
 async function collectRows(
@@ -94,7 +101,6 @@ async function collectRows(
   { key, rows }: Extract<Repairs, { kind: 'rows' }>,
 ): Promise<void> {
   const { version, names } = current;
-  const typeOf = new Map(version.columns.map(({ mirror, postgresType }) => [mirror, postgresType]));
   const fields = ['before', 'present', ...key.map((_, i) => `k${i}`), ...columns.map((_, i) => `c${i}`)];
   const parameters: unknown[] = [
     rows.map(({ before }) => before),
@@ -103,10 +109,11 @@ async function collectRows(
     ...columns.map((_, i) => rows.map(({ row }) => row?.[i] ?? null)),
   ];
   const arrays = fields.map((field, i) => `$${i + 1}::${field === 'present' ? 'boolean' : 'text'}[]`).join(', ');
-  const same = key.map((name, i) => `m.${quoteName(name)} = u.k${i}::${typeOf.get(name)}`).join(' AND ');
+  const keyed = key.flatMap((name) => version.columns.filter(({ mirror }) => mirror === name));
+  const same = keyed.map((column, i) => `${ownValue(column)} = u.k${i}::${column.postgresType}`).join(' AND ');
   const found = `unnest(${arrays}) WITH ORDINALITY AS u(${fields.join(', ')}, place) LEFT JOIN ${quoteTable(names.mirror)} AS m ON ${same}
     WHERE CASE WHEN m.ctid IS NOT NULL THEN ${rowHash} END IS NOT DISTINCT FROM u.before`;
-  const own = version.columns.map(({ mirror }) => `m.${quoteName(mirror)}`);
+  const own = version.columns.map(ownValue);
   await client.query(
     `INSERT INTO repairs
      SELECT 'repair_before'::afterimage.operation, 0, u.place::text, ${own.join(', ')} FROM ${found} AND m.ctid IS NOT NULL
@@ -123,7 +130,8 @@ async function collectCopies(
 ): Promise<void> {
   const { version, names } = current;
   const mirror = quoteTable(names.mirror);
-  const own = version.columns.map(({ mirror: name }) => `m.${quoteName(name)}`).join(', ');
+  const own = version.columns.map((column) => `${ownValue(column)} AS ${quoteName(column.mirror)}`).join(', ');
+  const there = version.columns.map((column) => `m.${quoteName(column.mirror)}`).join(', ');
   const given = columns.map((_, i) => `c${i}`);
   const fields = ['hash', 'found', 'wanted', ...given];
   const arrays = fields.map((_, i) => `$${i + 1}::${i === 0 || i > 2 ? 'text' : 'int'}[]`).join(', ');
@@ -138,7 +146,7 @@ async function collectCopies(
           counted AS (SELECT u.*, (SELECT count(*) FROM there WHERE repaired_hash = u.hash) AS copies FROM u),
           good AS (SELECT * FROM counted WHERE copies = found)
      INSERT INTO repairs
-     SELECT 'repair_before'::afterimage.operation, 0, 'gone ' || repaired_hash || ' ' || repaired_place, ${own}
+     SELECT 'repair_before'::afterimage.operation, 0, 'gone ' || repaired_hash || ' ' || repaired_place, ${there}
      FROM there AS m JOIN good ON good.hash = m.repaired_hash AND m.repaired_place <= good.found - good.wanted
      UNION ALL
      SELECT 'repair_after'::afterimage.operation, 1, 'new ' || u.hash || ' ' || n, ${values.join(', ')} FROM good AS u, generate_series(1, u.wanted - u.found) AS n`,

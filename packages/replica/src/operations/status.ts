@@ -35,6 +35,8 @@ export interface StreamStatus {
   readonly leftOutKey: LeftOutKey | null;
   /** Changes at the source without an event that are not dealt with yet, in words. */
   readonly sourceChanges: readonly string[];
+  /** Constraints of MariaDB that the mirror was relieved of, because its rows do not keep them, in words. */
+  readonly relaxed: readonly string[];
   readonly unreliable: readonly { readonly column: string; readonly reason: string; readonly values: number }[];
 }
 
@@ -52,6 +54,8 @@ export async function readStatus(pool: Pool): Promise<StreamStatus[]> {
            ARRAY(SELECT c ->> 'name' FROM jsonb_array_elements(CASE WHEN k.id IS NOT NULL THEN v.columns ELSE '[]' END) AS c) AS columns,
            ARRAY(SELECT d.detail || coalesce(' (' || d.outcome || ')', '') FROM afterimage.detected_changes d
                  WHERE d.stream_id = s.id AND d.state = 'open' ORDER BY d.id) AS "sourceChanges",
+           ARRAY(SELECT t.step ->> 'detail' FROM afterimage.schema_versions v, jsonb_array_elements(v.steps) WITH ORDINALITY AS t(step, place)
+                 WHERE v.stream_id = s.id AND v.version = o.schema_version AND t.step ->> 'kind' = 'relax' ORDER BY t.place) AS relaxed,
            (SELECT coalesce(json_agg(json_build_object('column', u.column_name, 'reason', u.reason, 'values', u.values) ORDER BY u.column_name), '[]')
             FROM afterimage.unreliable_columns u WHERE u.stream_id = s.id) AS unreliable
     FROM afterimage.streams s

@@ -5,12 +5,14 @@ import { StreamHalted, describeError, isTransient, sqlState } from '../errors.js
 import { createSegmentStatements, historyRowColumns } from '../history/segment.js';
 import { createOrReplace } from '../history/replaceable.js';
 import { asOfFunctions, historyView } from '../history/view.js';
-import { type ReplicaNames, type TableName, quoteName, quoteTable, segmentName } from '../names.js';
+import { type ReplicaNames, type TableName, enumName, quoteName, quoteTable, segmentName } from '../names.js';
+import type { Relaxation } from './relax.js';
 import type { TableSettings } from '../settings.js';
 import { createSchema, makeChange, storeColumns } from './ddl.js';
 import { type Change, describeChange, planSchemaChange } from './plan.js';
 import type { TargetColumn, TargetSchema } from './target.js';
-import { alignMirror, dropLabelChecks } from './constraints.js';
+import { storedLabels } from './labels.js';
+import { alignMirror, dropRetypedConstraints } from './constraints.js';
 import { type KnowledgeRecord, type SchemaVersion, loadVersions } from './versions.js';
 
 export interface SchemaChange {
@@ -25,16 +27,20 @@ export interface SchemaChange {
   readonly knowledge: KnowledgeRecord | null;
   /** A mirror and a first history segment that are there already, under their own names in this schema, and become the stream's. */
   readonly prepared?: string | undefined;
-  /** Columns of the mirror that must take NULL, because rows that come are NULL in them. */
-  readonly nullable?: ReadonlySet<string> | undefined;
+  /** Constraints that the mirror must do without, because rows that come do not keep them. */
+  readonly relaxed?: readonly Relaxation[] | undefined;
 }
 
 /** Whether `current` is what the batch's fields and the settings of now ask for. */
 export function isInForce(current: SchemaVersion, target: TargetSchema, fingerprint: string): boolean {
   if (current.fingerprint !== fingerprint) return false;
   const shape = (columns: readonly (Omit<TargetColumn, 'mapping' | 'known' | 'fill'> | StoredColumn)[]) =>
-    columns.map((c) => [c.name, c.mirror, c.mappedType, c.sourceType, c.unreliable, c.lookup ?? false]);
-  return JSON.stringify([shape(target.columns), target.key]) === JSON.stringify([shape(current.columns), current.key]);
+    columns.map(({ name, mirror, mappedType, sourceType, unreliable, lookup = false, labels }) => {
+      return [name, mirror, mappedType, sourceType, unreliable, lookup, storedLabels(labels)];
+    });
+  const whole = ({ columns, key, indexes }: TargetSchema | SchemaVersion) =>
+    JSON.stringify([shape(columns), key, indexes.map(({ name, text, unique }) => [name, text, unique])]);
+  return whole(target) === whole(current);
 }
 
 /**
@@ -61,6 +67,7 @@ function refusal(names: ReplicaNames, error: unknown): StreamHalted {
         error,
       );
     case '42P07':
+    case '42710':
     case '42939':
       return new StreamHalted(
         'MIRROR_NAME_TAKEN',
@@ -83,12 +90,12 @@ function refusal(names: ReplicaNames, error: unknown): StreamHalted {
 }
 
 async function changeSchema(client: ClientBase, change: SchemaChange): Promise<SchemaVersion> {
-  const { batch, current, target, settings, names, knowledge, nullable } = change;
+  const { batch, current, target, settings, names, knowledge, relaxed } = change;
   const changes = planSchemaChange(current, target, settings.rename);
   const made = await changeMirror(client, change, changes);
 
   const { next, isNewShape } = nextVersion(change, changes, made);
-  const aligned = await alignMirror(client, { names, settings, target, current, knowledge, nullable });
+  const aligned = await alignMirror(client, { names, settings, target, current, knowledge, relaxed });
   const steps = [...made.steps, ...aligned];
   if (steps.length === 0)
     steps.push({ kind: 'unchanged', column: null, detail: 'same columns and types in PostgreSQL', statement: null });
@@ -111,7 +118,7 @@ async function changeSchema(client: ClientBase, change: SchemaChange): Promise<S
 function nextVersion(
   { batch, current, target, names, knowledge }: SchemaChange,
   changes: readonly Change[],
-  { widened, filled }: MadeChanges,
+  { widened, filled, kept }: MadeChanges,
 ): { next: SchemaVersion; isNewShape: boolean } {
   const {
     version: former,
@@ -119,13 +126,14 @@ function nextVersion(
     segment: segmentBefore,
   } = current ?? { version: 0, columns: [], segment: null };
   const version = former + 1;
-  const columns = storeColumns({ version, target: target.columns, before, changes, widened, filled });
+  const columns = storeColumns({ version, target: target.columns, before, changes, widened, filled, kept });
   const shape = (list: readonly StoredColumn[]) =>
     JSON.stringify(list.map((c) => [c.history, c.postgresType, c.origin]));
   const isNewShape = shape(before) !== shape(columns);
   const segment = isNewShape || segmentBefore === null ? quoteTable(segmentName(names, version)) : segmentBefore;
   const { fingerprint, fields } = batch.schema;
-  return { next: { version, fingerprint, fields, columns, key: target.key, segment, knowledge }, isNewShape };
+  const { key, indexes } = target;
+  return { next: { version, fingerprint, fields, columns, key, segment, knowledge, indexes }, isNewShape };
 }
 
 async function changeMirror(
@@ -135,19 +143,26 @@ async function changeMirror(
 ): Promise<MadeChanges> {
   const { target, settings, names, prepared } = change;
   if (prepared !== undefined)
-    return { steps: await takeMirror(client, change, prepared), widened: new Set(), filled: new Map() };
+    return {
+      steps: await takeMirror(client, change, prepared),
+      widened: new Set(),
+      filled: new Map(),
+      kept: new Map(),
+    };
   const ddl = { names, columns: target.columns, timeZone: settings.types.timeZone };
-  const steps = await dropLabelChecks(client, names, changes);
+  const steps = await dropRetypedConstraints(client, names, changes);
   const recreated = changes.some(({ kind }) => kind === 'recreate');
   const widened = new Set<string>();
   const filled = new Map<string, string>();
+  const kept = new Map<string, readonly string[]>();
   for (const one of changes) {
     const made = await makeChange(client, one, ddl);
     steps.push(...made.steps);
     if (made.widened && one.kind === 'retype') widened.add(one.to.name);
+    if (made.kept !== undefined && one.kind === 'relabel') kept.set(one.to.name, made.kept);
     if (made.filled !== null && one.kind === 'add' && !recreated) filled.set(one.column.name, made.filled);
   }
-  return { steps, widened, filled };
+  return { steps, widened, filled, kept };
 }
 
 interface MadeChanges {
@@ -156,6 +171,8 @@ interface MadeChanges {
   readonly widened: ReadonlySet<string>;
   /** Added columns that are not NULL in the rows that were there. */
   readonly filled: ReadonlyMap<string, string>;
+  /** Labels of new enum types besides those that are listed. */
+  readonly kept: ReadonlyMap<string, readonly string[]>;
 }
 
 /** The prepared mirror has key and indexes under the names that they would have been created with. */
@@ -165,7 +182,12 @@ async function takeMirror(
   prepared: string,
 ): Promise<SchemaStep[]> {
   const { schema, table } = names.mirror;
-  const statements = [...(await createSchema(client, schema)), moveTable({ schema: prepared, table }, schema)];
+  const types = target.columns.filter(({ labels }) => labels === 'enum').map(({ mirror }) => enumName(names, mirror));
+  const statements = [
+    ...(await createSchema(client, schema)),
+    ...types.map((type) => `ALTER TYPE ${quoteTable({ ...type, schema: prepared })} SET SCHEMA ${quoteName(schema)}`),
+    moveTable({ schema: prepared, table }, schema),
+  ];
   for (const statement of statements) await client.query(statement);
   const rekey = describeChange({ kind: 'rekey', key: target.key }, null);
   return [
@@ -210,8 +232,8 @@ async function recordVersion(
   const { batch } = change;
   await client.query(
     `INSERT INTO afterimage.schema_versions
-       (stream_id, version, fingerprint, fields, columns, key, first_ordinal, source_gtid, file_version, segment, steps, recreated, knowledge_id)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+       (stream_id, version, fingerprint, fields, columns, key, first_ordinal, source_gtid, file_version, segment, steps, recreated, knowledge_id, indexes)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
     [
       batch.stream.id,
       next.version,
@@ -226,6 +248,7 @@ async function recordVersion(
       JSON.stringify(made.steps),
       made.recreated,
       next.knowledge?.id ?? null,
+      JSON.stringify(next.indexes),
     ],
   );
   await client.query('UPDATE afterimage.streams SET knowledge_id = $2 WHERE id = $1', [

@@ -3,7 +3,9 @@ import type { SchemaStep } from '../control/tables.js';
 import { sqlState } from '../errors.js';
 import { type ReplicaNames, fitName, quoteLiteral, quoteName, quoteTable } from '../names.js';
 import type { TableSettings } from '../settings.js';
-import { alignIndexes } from './indexes.js';
+import { type Relaxation, describeNull } from './relax.js';
+import { alignIndexes, dropUnique } from './indexes.js';
+import { labelsOf } from './labels.js';
 import type { Change } from './plan.js';
 import type { TargetColumn, TargetSchema } from './target.js';
 import type { KnowledgeRecord, SchemaVersion } from './versions.js';
@@ -14,8 +16,8 @@ export interface MirrorAlignment {
   readonly target: TargetSchema;
   readonly current: SchemaVersion | null;
   readonly knowledge: KnowledgeRecord | null;
-  /** Columns of the mirror that must take NULL, whatever is known of them. */
-  readonly nullable?: ReadonlySet<string> | undefined;
+  /** What must be left off, whatever is known. */
+  readonly relaxed?: readonly Relaxation[] | undefined;
 }
 
 /** What PostgreSQL's catalog says of one column of a mirror. */
@@ -57,20 +59,27 @@ export async function alignMirror(client: ClientBase, alignment: MirrorAlignment
     steps.push(...(await alignComment(client, alignment, column, mirror)));
   }
   steps.push(...(await alignTableComment(client, alignment)));
-  if (alignment.settings.indexes === 'same') steps.push(...(await alignIndexes(client, { names, target, knowledge })));
+  const relaxed = relaxedNames(alignment, 'unique');
+  steps.push(...(await alignIndexes(client, { names, indexes: target.indexes, relaxed })));
   return steps;
 }
 
+function relaxedNames({ relaxed = [] }: MirrorAlignment, kind: Relaxation['kind']): ReadonlySet<string> {
+  return new Set(relaxed.flatMap((one) => (one.kind === kind ? [one.name] : [])));
+}
+
 /**
- * Takes the checks of labels off columns that change, before they do: the new labels would be refused by them, and another
- * type would not fit them.
+ * Takes checks of labels and unique constraints off columns that change, before they do: the new labels would be refused by
+ * the checks, another type would not fit them, and values of it may meet.
  */
-export async function dropLabelChecks(
+export async function dropRetypedConstraints(
   client: ClientBase,
   names: ReplicaNames,
   changes: readonly Change[],
 ): Promise<SchemaStep[]> {
-  const retyped = new Set(changes.flatMap((change) => (change.kind === 'retype' ? [change.from.mirror] : [])));
+  const retyped = new Set(
+    changes.flatMap((change) => (change.kind === 'retype' || change.kind === 'relabel' ? [change.from.mirror] : [])),
+  );
   if (retyped.size === 0) return [];
   const there = await readMirror(client, names);
   const steps: SchemaStep[] = [];
@@ -80,24 +89,43 @@ export async function dropLabelChecks(
     await client.query(statement);
     steps.push({ kind: 'constraint', column: column.name, detail: 'labels free', statement });
   }
-  return steps;
+  return [...steps, ...(await dropUnique(client, names, retyped))];
 }
 
 async function alignNotNull(
   client: ClientBase,
-  { names, target, settings, nullable }: MirrorAlignment,
+  alignment: MirrorAlignment,
   column: TargetColumn,
   there: MirrorColumn,
 ): Promise<SchemaStep[]> {
+  const { names, target, settings } = alignment;
   if (column.known === null || target.key?.includes(column.mirror) === true) return [];
-  const wanted = isNeverNull(column, settings) && nullable?.has(column.mirror) !== true;
-  if (wanted === there.notNull) return [];
   const alter = `ALTER TABLE ${quoteTable(names.mirror)} ALTER COLUMN ${quoteName(column.mirror)}`;
-  const statement = `${alter} ${wanted ? 'SET' : 'DROP'} NOT NULL`;
+  const isRelaxed = relaxedNames(alignment, 'not-null').has(column.mirror);
+  if (isNeverNull(column, settings) && !isRelaxed) return there.notNull ? [] : setNotNull(client, column, alter);
+  return dropNotNull(client, there, { column, alter, isRelaxed });
+}
+
+async function dropNotNull(
+  client: ClientBase,
+  { notNull }: MirrorColumn,
+  { column, alter, isRelaxed }: { column: TargetColumn; alter: string; isRelaxed: boolean },
+): Promise<SchemaStep[]> {
+  const statement = notNull ? `${alter} DROP NOT NULL` : null;
+  if (statement !== null) await client.query(statement);
+  if (isRelaxed) return [relaxStep(column, statement)];
+  return statement === null ? [] : [{ kind: 'constraint', column: column.name, detail: 'may be NULL', statement }];
+}
+
+async function setNotNull(client: ClientBase, column: TargetColumn, alter: string): Promise<SchemaStep[]> {
+  const statement = `${alter} SET NOT NULL`;
   // A row that came before the column was NOT NULL may still be NULL here.
   const done = await tryStatement(client, statement, '23502');
-  const detail = wanted ? 'NOT NULL' : 'may be NULL';
-  return done ? [{ kind: 'constraint', column: column.name, detail, statement }] : [];
+  return [done ? { kind: 'constraint', column: column.name, detail: 'NOT NULL', statement } : relaxStep(column, null)];
+}
+
+function relaxStep({ name, mirror }: TargetColumn, statement: string | null): SchemaStep {
+  return { kind: 'relax', column: name, detail: describeNull(mirror), statement };
 }
 
 /** Whether no value that is there at the source can become NULL on its way: no lost value, no zero date. */
@@ -125,20 +153,16 @@ async function alignLabels(
   ];
   for (const statement of statements) await client.query(statement);
   if (condition !== null) await client.query(`COMMENT ON CONSTRAINT ${name} ON ${table} IS ${quoteLiteral(condition)}`);
-  const detail = condition === null ? 'labels free' : `labels as in ${column.sourceType}`;
+  const detail = condition === null ? 'labels without a CHECK' : `labels as in ${column.sourceType}`;
   return [{ kind: 'constraint', column: column.name, detail, statement: statements.join('; ') }];
 }
 
-/** What a label can be; null where the column has none, or is no text. The error value of an ENUM is ''. */
-function labelCondition({ known, mapping, mirror, mappedType, sourceType }: TargetColumn): string | null {
-  const isLabelled = known !== null && (known.type.kind === 'enum' || known.type.kind === 'set');
-  if (!isLabelled || mappedType !== 'text' || !/^(?:enum|set)\(/.test(sourceType) || mapping.notice !== null)
-    return null;
-  const { kind, labels } = known.type as { kind: 'enum' | 'set'; labels: readonly string[] };
-  if (labels.some((label) => label.includes('\0'))) return null;
-  const list = labels.map(quoteLiteral).join(', ');
-  const ref = quoteName(mirror);
-  if (kind === 'enum') return `${ref} IN ('', ${list})`;
+/** What a label can be; null where that is left free. The error value of an ENUM is ''. */
+function labelCondition(column: TargetColumn): string | null {
+  if (column.labels !== 'check') return null;
+  const list = labelsOf(column).map(quoteLiteral).join(', ');
+  const ref = quoteName(column.mirror);
+  if (column.sourceType.startsWith('enum(')) return `${ref} IN ('', ${list})`;
   return `string_to_array(${ref}, ',') <@ ARRAY[${list}]`;
 }
 

@@ -1,8 +1,9 @@
 import type { ClientBase } from 'pg';
 import type { SchemaStep, StoredColumn } from '../control/tables.js';
 import { sqlState } from '../errors.js';
-import { type ReplicaNames, fitName, quoteLiteral, quoteName, quoteTable } from '../names.js';
+import { type ReplicaNames, enumName, fitName, quoteLiteral, quoteName, quoteTable } from '../names.js';
 import { castExpression, textOf } from './cast.js';
+import { createEnum, dropEnum, enumLabels, mirrorType, relabel, storedLabels } from './labels.js';
 import { type Change, describeChange } from './plan.js';
 import type { TargetColumn } from './target.js';
 
@@ -19,10 +20,33 @@ export interface MirrorDdl {
  */
 export async function makeChange(client: ClientBase, change: Change, ddl: MirrorDdl): Promise<MadeChange> {
   if (change.kind === 'retype') return retype(client, change, ddl);
+  if (change.kind === 'relabel') {
+    const { step, kept } = await relabel(client, ddl.names, change);
+    return { steps: [{ ...step, column: change.to.name }], widened: false, filled: null, kept };
+  }
+  const types = await createTypes(client, change, ddl);
   const filled = change.kind === 'add' ? await findFill(client, change.column) : null;
   const statements = await statementsFor(client, change, { ...ddl, filled });
   for (const statement of statements) await client.query(statement);
-  return { steps: [describeChange(change, statements.join('; ') || null)], widened: false, filled };
+  const made = [...types, ...statements, ...(await dropTypes(client, change, ddl))];
+  return { steps: [describeChange(change, made.join('; ') || null)], widened: false, filled };
+}
+
+type OtherChange = Exclude<Change, { kind: 'retype' | 'relabel' }>;
+
+/** The enum types of columns to come. */
+async function createTypes(client: ClientBase, change: OtherChange, { names, columns }: MirrorDdl): Promise<string[]> {
+  const added = change.kind === 'create' ? columns : change.kind === 'add' ? [change.column] : [];
+  if (!added.some(({ labels }) => labels === 'enum')) return [];
+  const statements = await createSchema(client, names.mirror.schema);
+  for (const statement of statements) await client.query(statement);
+  for (const column of added) statements.push(...(await createEnum(client, names, column)));
+  return statements;
+}
+
+/** That of a column that is gone. */
+async function dropTypes(client: ClientBase, change: OtherChange, { names }: MirrorDdl): Promise<string[]> {
+  return change.kind === 'drop' && change.column.labels === 'enum' ? dropEnum(client, names, change.column.mirror) : [];
 }
 
 export interface MadeChange {
@@ -30,6 +54,8 @@ export interface MadeChange {
   readonly widened: boolean;
   /** What the rows that were there have in an added column; null = NULL. */
   readonly filled: string | null;
+  /** Labels that a new enum type has for rows that were there. */
+  readonly kept?: readonly string[];
 }
 
 /** What is to stand in the rows that are there, unless the type of the mirror cannot hold it. */
@@ -50,13 +76,14 @@ async function findFill(client: ClientBase, { fill, mappedType }: TargetColumn):
 
 async function statementsFor(
   client: ClientBase,
-  change: Exclude<Change, { kind: 'retype' }>,
+  change: OtherChange,
   ddl: MirrorDdl & { readonly filled: string | null },
 ): Promise<string[]> {
   const mirror = quoteTable(ddl.names.mirror);
   switch (change.kind) {
     case 'create': {
-      const columns = ddl.columns.map((c) => `${quoteName(c.mirror)} ${c.mappedType}`).join(', ');
+      const type = (c: TargetColumn): string => mirrorType(ddl.names, c, c.mappedType);
+      const columns = ddl.columns.map((c) => `${quoteName(c.mirror)} ${type(c)}`).join(', ');
       return [...(await createSchema(client, ddl.names.mirror.schema)), `CREATE TABLE ${mirror} (${columns})`];
     }
     case 'recreate':
@@ -66,10 +93,9 @@ async function statementsFor(
     case 'drop':
       return [`ALTER TABLE ${mirror} DROP COLUMN ${quoteName(change.column.mirror)}`];
     case 'rename':
-      if (change.from.mirror === change.to.mirror) return [];
-      return [`ALTER TABLE ${mirror} RENAME COLUMN ${quoteName(change.from.mirror)} TO ${quoteName(change.to.mirror)}`];
+      return renameStatements(ddl.names, change);
     case 'add':
-      return addStatements(mirror, change.column, ddl.filled);
+      return addStatements(ddl.names, change.column, ddl.filled);
     case 'rekey':
       return [identityStatement(ddl, change.key)];
     case 'reorder':
@@ -77,13 +103,23 @@ async function statementsFor(
   }
 }
 
+function renameStatements(names: ReplicaNames, { from, to }: Extract<Change, { kind: 'rename' }>): string[] {
+  if (from.mirror === to.mirror) return [];
+  const column = `RENAME COLUMN ${quoteName(from.mirror)} TO ${quoteName(to.mirror)}`;
+  const type = `ALTER TYPE ${quoteTable(enumName(names, from.mirror))} RENAME TO ${quoteName(enumName(names, to.mirror).table)}`;
+  return [`ALTER TABLE ${quoteTable(names.mirror)} ${column}`, ...(from.labels === 'enum' ? [type] : [])];
+}
+
 /** A constant default fills all rows without writing them (PostgreSQL manual, "Modifying Tables"); it is not for rows to come. */
-function addStatements(mirror: string, { mirror: name, mappedType }: TargetColumn, filled: string | null): string[] {
-  const column = quoteName(name);
-  const add = `ALTER TABLE ${mirror} ADD COLUMN ${column} ${mappedType}`;
+function addStatements(names: ReplicaNames, added: TargetColumn, filled: string | null): string[] {
+  const mirror = quoteTable(names.mirror);
+  const column = quoteName(added.mirror);
+  const type = mirrorType(names, added, added.mappedType);
+  const add = `ALTER TABLE ${mirror} ADD COLUMN ${column} ${type}`;
   if (filled === null) return [add];
+  const value = enumLabels(added)?.includes(filled) === false ? '' : filled;
   return [
-    `${add} DEFAULT ${quoteLiteral(filled)}::${mappedType}`,
+    `${add} DEFAULT ${quoteLiteral(value)}::${type}`,
     `ALTER TABLE ${mirror} ALTER COLUMN ${column} DROP DEFAULT`,
   ];
 }
@@ -183,21 +219,34 @@ export function storeColumns(options: {
   readonly widened: ReadonlySet<string>;
   /** Added columns whose rows of before are not NULL. */
   readonly filled: ReadonlyMap<string, string>;
+  /** Labels of columns with a new enum type. */
+  readonly kept: ReadonlyMap<string, readonly string[]>;
 }): StoredColumn[] {
   const { version, target, before, changes, widened, filled } = options;
   const former = new Map(before.map((column) => [column.name, column]));
   for (const change of changes) if (change.kind === 'rename') former.set(change.to.name, change.from);
-  return target.map(({ mapping: _, known: __, lookup, fill: ___, ...column }): StoredColumn => {
+  return target.map(({ mapping: _, known: __, lookup, fill: ___, labels, ...column }): StoredColumn => {
     const from = former.get(column.name);
     const fill = from === undefined ? filled.get(column.name) : from.fill;
-    const keepsWidened =
-      from !== undefined && from.mappedType === column.mappedType && from.postgresType !== from.mappedType;
     return {
       ...column,
       ...(lookup && { lookup }),
       ...(fill !== undefined && { fill }),
+      ...storeLabels(labels, options.kept.get(column.name) ?? from?.kept),
       origin: from?.origin ?? `${column.name}@${version}`,
-      postgresType: widened.has(column.name) || keepsWidened ? 'text' : column.mappedType,
+      postgresType: widened.has(column.name) || keepsWidened(from, column) ? 'text' : column.mappedType,
     };
   });
+}
+
+function keepsWidened(from: StoredColumn | undefined, { mappedType }: Pick<TargetColumn, 'mappedType'>): boolean {
+  return from !== undefined && from.mappedType === mappedType && from.postgresType !== mappedType;
+}
+
+function storeLabels(
+  form: TargetColumn['labels'],
+  kept: readonly string[] = [],
+): Pick<StoredColumn, 'labels' | 'kept'> {
+  const labels = storedLabels(form);
+  return { ...(labels && { labels }), ...(labels === 'enum' && kept.length > 0 && { kept }) };
 }

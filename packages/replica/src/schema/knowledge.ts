@@ -55,7 +55,7 @@ const plainCharsets = new Set(['utf8', 'utf8mb3', 'utf8mb4', 'ascii']);
  * Whether every value of such a column can be told from every other in the stream. Only then may it be part of a key:
  * two rows would become one otherwise.
  */
-function isExactInStream({ type }: SourceColumn): boolean {
+export function isExactInStream({ type }: SourceColumn): boolean {
   switch (type.kind) {
     case 'integer':
     case 'date':

@@ -1,6 +1,7 @@
 import type { SchemaStep, StoredColumn } from '../control/tables.js';
 import { StreamHalted } from '../errors.js';
 import type { RenamePolicy } from '../settings.js';
+import { listedLabels } from './labels.js';
 import type { TargetColumn, TargetSchema } from './target.js';
 
 /** One change to the mirror, in the order in which the changes must be made. */
@@ -11,6 +12,8 @@ export type Change =
   | { readonly kind: 'drop'; readonly column: StoredColumn }
   | { readonly kind: 'rename'; readonly from: StoredColumn; readonly to: TargetColumn }
   | { readonly kind: 'retype'; readonly from: StoredColumn; readonly to: TargetColumn }
+  /** Its enum type comes, changes or goes. */
+  | { readonly kind: 'relabel'; readonly from: StoredColumn; readonly to: TargetColumn }
   | { readonly kind: 'add'; readonly column: TargetColumn }
   | { readonly kind: 'rekey'; readonly key: readonly string[] | null }
   | { readonly kind: 'reorder' };
@@ -44,6 +47,12 @@ export function planSchemaChange(current: CurrentSchema | null, target: TargetSc
     return from !== undefined && from.mappedType !== to.mappedType ? [{ kind: 'retype' as const, from, to }] : [];
   });
 
+  const relabels = target.columns.flatMap((to) => {
+    const from = formerOf.get(to.name);
+    const isSame = from === undefined || JSON.stringify(listedLabels(from)) === JSON.stringify(listedLabels(to));
+    return isSame ? [] : [{ kind: 'relabel' as const, from, to }];
+  });
+
   const realNames = kept.flatMap((to) => {
     const from = before.get(to.name);
     return from !== undefined && from.mirror !== to.mirror ? [{ kind: 'rename' as const, from, to }] : [];
@@ -54,7 +63,10 @@ export function planSchemaChange(current: CurrentSchema | null, target: TargetSc
     ...drops.map((column) => ({ kind: 'drop' as const, column })),
     ...renames,
     ...realNames,
+    // Casts are of text.
+    ...relabels.filter(({ to }) => to.labels !== 'enum'),
     ...retypes,
+    ...relabels.filter(({ to }) => to.labels === 'enum'),
     ...adds.map((column) => ({ kind: 'add' as const, column })),
   ];
   const rekeyed = changesKey(current, target, [...renames, ...realNames]) || recreated;
@@ -111,7 +123,7 @@ function isReordered(current: readonly StoredColumn[], target: readonly TargetCo
 }
 
 /** The words for a change in the record of schema versions; `statement` is what was run for it. */
-export function describeChange(change: Change, statement: string | null): SchemaStep {
+export function describeChange(change: Exclude<Change, { kind: 'relabel' }>, statement: string | null): SchemaStep {
   switch (change.kind) {
     case 'create':
       return { kind: 'create', column: null, detail: 'mirror table created', statement };

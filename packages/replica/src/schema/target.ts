@@ -1,11 +1,13 @@
 import type { Field } from '@afterimage/change-events';
 import type { ColumnKnowledge as SourceColumn, TableKnowledge } from '@afterimage/mariadb';
-import type { StoredColumn } from '../control/tables.js';
+import type { StoredColumn, StoredIndex } from '../control/tables.js';
 import { StreamHalted } from '../errors.js';
 import { historyColumnNames, mirrorColumnNames } from '../names.js';
 import { type SchemaVersion, keyNames } from './versions.js';
 import type { TableSettings } from '../settings.js';
 import { fillOf } from './fill.js';
+import { wantedIndexes } from './indexes.js';
+import { type LabelForm, chooseLabelForm } from './labels.js';
 import { keyOfKnowledge, knowColumn, matchColumns } from './knowledge.js';
 import {
   type ColumnKnowledge,
@@ -20,11 +22,13 @@ export interface TargetSchema {
   readonly columns: readonly TargetColumn[];
   /** Mirror names of the key columns; null = rows are matched whole. */
   readonly key: readonly string[] | null;
+  /** What the mirror is to have besides its key's. */
+  readonly indexes: readonly StoredIndex[];
 }
 
 export type TargetColumn = Pick<
   StoredColumn,
-  'name' | 'mirror' | 'history' | 'mappedType' | 'sourceType' | 'unreliable'
+  'name' | 'mirror' | 'history' | 'mappedType' | 'sourceType' | 'unreliable' | 'kept'
 > & {
   readonly mapping: ColumnMapping;
   /** What MariaDB says of it, where that is known. */
@@ -33,14 +37,23 @@ export type TargetColumn = Pick<
   readonly lookup: boolean;
   /** What the rows have in it that are there when it is added; null = NULL. */
   readonly fill: string | null;
+  /** What the mirror makes of its labels; null = it has none. */
+  readonly labels: LabelForm | null;
 };
+
+export interface TargetOptions {
+  /** Rows are matched whole, whatever key is known. */
+  readonly isKeyless?: boolean;
+  /** The stream has several partitions. */
+  readonly isDivided?: boolean;
+}
 
 /** Throws StreamHalted when the configured key names a column that is not there, or a configured type is none. */
 export function targetSchema(
   fields: readonly Field[],
   settings: TableSettings,
   knowledge: TableKnowledge | null,
-  { isKeyless = false }: { readonly isKeyless?: boolean } = {},
+  { isKeyless = false, isDivided = false }: TargetOptions = {},
 ): TargetSchema {
   const known = matchColumns(fields, knowledge, settings.rename);
   const mirrorNames = mirrorColumnNames(fields.map((field, i) => known[i]?.name ?? field.name));
@@ -60,20 +73,25 @@ export function targetSchema(
       known: source,
       lookup: isLookedUp(field, { source, mapping, key, settings }),
       fill: source === null ? null : fillOf(source, settings.types),
+      labels: chooseLabelForm(mapping, {
+        wanted: settings.labels,
+        isChosen: configuredColumn(field, settings)?.postgres !== undefined,
+      }),
     };
   });
-  return { columns, key: key === null ? null : keyColumns(columns, key) };
+  const target = { columns, key: key === null ? null : keyColumns(columns, key) };
+  return { ...target, indexes: wantedIndexes({ settings, target, knowledge, isDivided }) };
 }
 
 /** What a version's mirror looks like: under the knowledge and the key of then. */
 export function targetOf(version: SchemaVersion, settings: TableSettings): TargetSchema {
-  const { columns } = targetSchema(
+  const { columns, indexes } = targetSchema(
     version.fields,
     { ...settings, key: keyNames(version) },
     version.knowledge?.table ?? null,
     { isKeyless: version.key === null },
   );
-  return { columns, key: version.key };
+  return { columns, key: version.key, indexes };
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg';
 import type { Field } from '@afterimage/change-events';
 import type { TableKnowledge } from '@afterimage/mariadb';
-import type { StoredColumn } from '../control/tables.js';
+import type { StoredColumn, StoredIndex } from '../control/tables.js';
 
 /** A schema version in force. */
 export interface SchemaVersion {
@@ -14,6 +14,8 @@ export interface SchemaVersion {
   readonly segment: string;
   /** What MariaDB said of the table; null = nothing is known. */
   readonly knowledge: KnowledgeRecord | null;
+  /** What the mirror was to have besides its key's. */
+  readonly indexes: readonly StoredIndex[];
 }
 
 /** A row of afterimage.table_knowledge. */
@@ -33,7 +35,7 @@ export function keyNames(version: {
 }
 
 const selectVersions = `
-  SELECT v.version, v.fingerprint, v.fields, v.columns, v.key, v.segment,
+  SELECT v.version, v.fingerprint, v.fields, v.columns, v.key, v.segment, coalesce(v.indexes, '[]') AS indexes,
          CASE WHEN k.id IS NOT NULL THEN json_build_object('id', k.id::text, 'table', k.knowledge) END AS knowledge
   FROM afterimage.schema_versions v LEFT JOIN afterimage.table_knowledge k ON k.id = v.knowledge_id WHERE v.stream_id = $1`;
 

@@ -3,6 +3,7 @@ import type { ClientBase } from 'pg';
 import { mirrorStatement } from '../apply/statement.js';
 import { historyRowColumns } from '../history/segment.js';
 import { quoteName, quoteTable } from '../names.js';
+import { fromMirror } from '../schema/labels.js';
 import type { CurrentReplica } from '../operations/current.js';
 import { readPrefix, type Shadow, shadowNames, type SnapshotPlace } from './shadow.js';
 
@@ -29,7 +30,9 @@ export async function replaceRows(
   const { current, shadow, place, ordinal, isBehind } = options;
   const columns = current.target.columns;
   if (!isBehind) {
-    const forward = { names: shadowNames(shadow), version: current.version, columns };
+    // The shadow has text where the mirror has enum types.
+    const plain = current.version.columns.map(({ labels: _, ...column }) => column);
+    const forward = { names: shadowNames(shadow), version: { ...current.version, columns: plain }, columns };
     await client.query(mirrorStatement(forward, laterEvents(current, place)));
   }
   await client.query(`CREATE TEMPORARY TABLE snapshot_differences ON COMMIT DROP AS ${differences(current, shadow)}`);
@@ -84,9 +87,14 @@ function differences(current: CurrentReplica, shadow: Shadow): string {
       `UNION ALL ${event('read', 1)}, ${values('e')} FROM (${rows(copy)} EXCEPT ALL ${rows(mirror)}) AS e`
     );
   }
-  const same = key.map((name) => `m.${quoteName(name)} = s.${quoteName(name)}`).join(' AND ');
+  const value = (table: string) => (column: (typeof columns)[number]) =>
+    fromMirror(column, `${table}.${quoteName(column.mirror)}`);
+  const same = columns
+    .filter(({ mirror: name }) => key.includes(name))
+    .map((column) => `${value('m')(column)} = ${value('s')(column)}`)
+    .join(' AND ');
   const [first = ''] = key;
-  const row = (table: string) => `ROW(${columns.map(({ mirror: name }) => `${table}.${quoteName(name)}`).join(', ')})`;
+  const row = (table: string) => `ROW(${columns.map(value(table)).join(', ')})`;
   return (
     `${event('delete', 0)}, ${values('m')} FROM ${mirror} AS m WHERE NOT EXISTS (SELECT FROM ${copy} AS s WHERE ${same}) ` +
     `UNION ALL ${event('read', 1)}, ${values('s')} FROM ${copy} AS s LEFT JOIN ${mirror} AS m ON ${same} ` +
@@ -94,12 +102,13 @@ function differences(current: CurrentReplica, shadow: Shadow): string {
   );
 }
 
-/** Types without equality (json) are compared as their text. */
+/** Types without equality (json) are compared as their text, and so are enums. */
 function comparable({ version, target }: CurrentReplica): string {
   return version.columns
-    .map(({ mirror }, i) => {
+    .map(({ mirror, labels }, i) => {
       const ref = quoteName(mirror);
-      return target.columns[i]?.mapping.identity === true ? ref : `${ref}::text AS ${ref}`;
+      const isComparable = target.columns[i]?.mapping.identity === true && labels !== 'enum';
+      return isComparable ? ref : `${ref}::text AS ${ref}`;
     })
     .join(', ');
 }

@@ -12,8 +12,9 @@ import { StreamContext } from '../apply/context.js';
 import { drawLayoutNumber } from '../control/layout.js';
 import { lockAllOffsets, type LockedOffset } from '../apply/offset.js';
 import { loadCurrent } from '../operations/current.js';
+import { inRelaxingTransaction } from '../operations/relaxing.js';
 import type { TableSettingsProvider } from '../settings.js';
-import { fixTextForms, inTransaction } from '../transaction.js';
+import { fixTextForms } from '../transaction.js';
 import { replaceRows } from './differences.js';
 import { firstOrdinal, type Shadow, type SnapshotPlace, targetInForce } from './shadow.js';
 
@@ -53,8 +54,8 @@ export type SettleOutcome =
  * applied and below all that is to come; the ordinals of the partitions move on by their distance for that.
  */
 export async function settleSnapshot(pool: Pool, options: SettleOptions): Promise<SettleOutcome> {
-  const { shadow, place, onDone } = options;
-  return inTransaction(pool, async (client) => {
+  const { shadow, settingsOf, place, onDone } = options;
+  return inRelaxingTransaction(pool, { stream: shadow.stream, settingsOf }, async (client) => {
     await fixTextForms(client);
     const offsets = await lockAllOffsets(client, shadow.stream.id);
     const move = planMove(offsets, positionAfterGtids(place.gtids));

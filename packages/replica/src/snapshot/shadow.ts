@@ -113,13 +113,13 @@ async function findCurrent(
   return rows[0]?.streamed === true ? loadCurrent(client, { stream, settingsOf, lock: false }) : null;
 }
 
-/** The columns in force, with the types that they have: a widened one is text. */
+/** The columns in force, with the types that their values have: a widened one is text, and so is an enum. */
 export function targetInForce({ target, version }: CurrentReplica): TargetSchema {
   const columns = target.columns.map((column, i): TargetColumn => {
     const { mirror = column.mirror, postgresType = column.mappedType } = version.columns[i] ?? {};
-    return { ...column, mirror, mappedType: postgresType };
+    return { ...column, mirror, mappedType: postgresType, labels: null };
   });
-  return { columns, key: version.key };
+  return { columns, key: version.key, indexes: version.indexes };
 }
 
 /** All that belongs to the stream, as if its mirror and its history lived in the shadow's schema. */
@@ -217,6 +217,7 @@ function firstColumns({ target }: Shadow): StoredColumn[] {
     changes: [],
     widened: new Set(),
     filled: new Map(),
+    kept: new Map(),
   });
 }
 

@@ -6,7 +6,7 @@ export const enumFamily: TypeFamily = {
   notes: [
     {
       mariadb: 'ENUM',
-      postgres: 'text, or integer while the labels are unknown',
+      postgres: 'text with a CHECK, or an enum type with `labels: enum`; integer while the labels are unknown',
       arrives: "upper-case hex of the index, low byte first: 'a' as `01`, the 300th as `2C01`",
       done: "known: the label; unknown: the index as a number; the error value is `''` or 0",
       lost: 'an index beyond the configured labels: NULL, counted',
@@ -40,7 +40,7 @@ export const setFamily: TypeFamily = {
   notes: [
     {
       mariadb: 'SET',
-      postgres: 'text, or numeric(20,0) while the labels are unknown',
+      postgres: 'text with a CHECK; numeric(20,0) while the labels are unknown',
       arrives: "upper-case hex of the bitmap, low byte first: 'a,b' as `03`",
       done: 'known: the labels with commas between; unknown: the bitmap as a number',
       lost: 'a bit beyond the configured labels: NULL, counted',

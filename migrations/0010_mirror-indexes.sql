@@ -1,0 +1,1 @@
+ALTER TABLE "afterimage"."schema_versions" ADD COLUMN "indexes" jsonb;
