@@ -177,7 +177,7 @@ function describeColumn(row: ColumnRow, isJson: boolean): ColumnKnowledge {
       isJson,
     }),
     isNullable: row.isNullable === 'YES',
-    default: describeDefault(row.columnDefault),
+    default: /binary|blob/.test(row.dataType) ? describeBytes(row.columnDefault) : describeDefault(row.columnDefault),
     generated: describeGenerated(row),
     isInvisible: /\bINVISIBLE\b/.test(extra),
     isAutoIncrement: /\bauto_increment\b/.test(extra),
@@ -192,6 +192,16 @@ function describeDefault(sql: string | null): ColumnDefault {
   if (sql.toUpperCase() === 'NULL') return { kind: 'null' };
   const text = /^-?[\d.]+(?:e[-+]?\d+)?$/i.test(sql) ? sql : unquoteLiteral(sql);
   return text === null ? { kind: 'expression', sql } : { kind: 'value', text };
+}
+
+/** Bytes that are no UTF-8 come as question marks. */
+function describeBytes(sql: string | null): ColumnDefault {
+  const [, hex] = /^x'([0-9a-f]*)'$/i.exec(sql ?? '') ?? [];
+  if (hex !== undefined) return { kind: 'bytes', hex: hex.toLowerCase() };
+  const given = describeDefault(sql);
+  if (given.kind !== 'value') return given;
+  if (/[?\uFFFD]/.test(given.text)) return { kind: 'expression', sql: sql ?? '' };
+  return { kind: 'bytes', hex: Buffer.from(given.text, 'utf8').toString('hex') };
 }
 
 function describeGenerated({ generation, extra }: ColumnRow): GeneratedColumn | null {

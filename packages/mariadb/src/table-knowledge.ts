@@ -100,13 +100,14 @@ export type ColumnType =
 export type IntegerName = 'tinyint' | 'smallint' | 'mediumint' | 'int' | 'bigint';
 
 /**
- * What an INSERT without the column puts there. A `value` is the literal's text; an `expression` is SQL, as
- * `current_timestamp(3)` or `uuid()`.
+ * What an INSERT without the column puts there. A `value` is the literal's text, of a binary column `bytes`; an
+ * `expression` is SQL, as `current_timestamp(3)` or `uuid()`, or bytes that information_schema does not show.
  */
 export type ColumnDefault =
   | { readonly kind: 'none' }
   | { readonly kind: 'null' }
   | { readonly kind: 'value'; readonly text: string }
+  | { readonly kind: 'bytes'; readonly hex: string }
   | { readonly kind: 'expression'; readonly sql: string };
 
 export interface GeneratedColumn {

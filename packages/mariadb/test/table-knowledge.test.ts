@@ -102,6 +102,10 @@ const tables = [
      changed datetime(3) DEFAULT current_timestamp(3) ON UPDATE current_timestamp(3),
      token uuid DEFAULT uuid(),
      bits bit(5) DEFAULT b'101',
+    inner_nul binary(4) DEFAULT x'61006200',
+    accent varbinary(4) DEFAULT x'c3a9',
+    high varbinary(4) DEFAULT x'ff',
+    zero blob DEFAULT x'00',
      hidden int INVISIBLE DEFAULT 7,
      \`virt-ual\` int AS (minus + 1) VIRTUAL COMMENT 'computed',
      \`ünï\` int GENERATED ALWAYS AS (minus + 2) STORED,
@@ -168,6 +172,11 @@ describe.skipIf(await mariadbMissing())('what MariaDB knows of a table', () => {
     ['changed', { kind: 'expression', sql: 'current_timestamp(3)' }],
     ['token', { kind: 'expression', sql: 'uuid()' }],
     ['bits', { kind: 'expression', sql: `b'101'` }],
+    ['inner_nul', { kind: 'bytes', hex: '61006200' }],
+    ['accent', { kind: 'bytes', hex: 'c3a9' }],
+    // information_schema has a question mark.
+    ['high', { kind: 'expression', sql: `'?'` }],
+    ['zero', { kind: 'bytes', hex: '00' }],
   ])('tells the default of %s: a value, an expression, NULL or none', (name, expected) => {
     expect(columnOf(rich, name)?.default).toEqual(expected);
   });

@@ -3,16 +3,19 @@ import type { TypeSettings } from '../types/index.js';
 
 /**
  * What MariaDB puts into the rows that are there when a column is added, as text that PostgreSQL reads as the mapped type;
- * null = NULL, or not to be known (an expression such as uuid()). A NOT NULL column without a default gets its
+ * null = NULL, or not to be known (an expression such as uuid(), a column that is not known). A NOT NULL column without a default gets its
  * type's implicit one (MariaDB manual, "NULL and Default values"). No event tells of these values.
  */
-export function fillOf(column: SourceColumn, settings: TypeSettings): string | null {
+export function fillOf(column: SourceColumn | null, settings: TypeSettings): string | null {
+  if (column === null) return null;
   const { default: given, generated, isAutoIncrement, isNullable } = column;
   // A number of its own in each row.
   if (generated !== null || isAutoIncrement) return null;
   switch (given.kind) {
     case 'value':
       return storable(valueText(column, given.text, settings), settings);
+    case 'bytes':
+      return bytesText(column, given.hex);
     case 'expression':
       return bitText(column, given.sql);
     case 'null':
@@ -33,9 +36,6 @@ function valueText({ type }: SourceColumn, text: string, settings: TypeSettings)
       return moment === null || moment === '-infinity' ? moment : `${moment}+00`;
     }
     case 'binary':
-      return `\\x${Buffer.from(text, 'latin1')
-        .toString('hex')
-        .padEnd(fixedLength(type) * 2, '0')}`;
     case 'geometry':
     case 'other':
       return null;
@@ -45,8 +45,9 @@ function valueText({ type }: SourceColumn, text: string, settings: TypeSettings)
 }
 
 /** A BINARY(n) is filled up with zero bytes. */
-function fixedLength({ name, length }: { name: string; length: number }): number {
-  return name === 'binary' ? length : 0;
+function bytesText({ type }: SourceColumn, hex: string): string | null {
+  if (type.kind !== 'binary') return null;
+  return `\\x${hex.padEnd(type.name === 'binary' ? type.length * 2 : 0, '0')}`;
 }
 
 function momentText(text: string, { zeroDates }: TypeSettings): string | null {
@@ -77,7 +78,7 @@ function implicitText(column: SourceColumn, settings: TypeSettings): string | nu
     case 'text':
       return type.isJson ? null : '';
     case 'binary':
-      return valueText(column, '', settings);
+      return bytesText(column, '');
     case 'date':
       return momentText('0000-00-00', settings);
     case 'datetime':
