@@ -21,6 +21,10 @@ describe.skipIf(await mariadbMissing('private'))('what the stream does not tell 
       state,
     ]);
   };
+  const changesAreDone = async (table: string) => {
+    const found = await changes(table);
+    return found.length > 0 && found.every(([, , state]) => state === 'done');
+  };
   const expectRebuilt = async (table: string): Promise<void> => {
     const settingsOf = configuredSettings(loadConfig(rig.configPath, {}));
     const stream = await findStream(rig.database.pool, `shop.${table}`);
@@ -39,6 +43,7 @@ describe.skipIf(await mariadbMissing('private'))('what the stream does not tell 
         emptied: null,
         parts: null,
         renamed: null,
+        swapped: null,
         filled: null,
         altered: null,
         dropped: null,
@@ -60,8 +65,14 @@ describe.skipIf(await mariadbMissing('private'))('what the stream does not tell 
     await rig.source.query('INSERT INTO other VALUES (2, 9)');
     await rig.source.query(String.raw`CREATE TABLE zeros (id int PRIMARY KEY, a binary(2) DEFAULT '\0\0')`);
     await rig.source.query('INSERT INTO zeros (id) VALUES (1)');
+    await rig.source.query(
+      `CREATE TABLE swapped (id int PRIMARY KEY, a bit(8), b bit(8), c decimal(40,20), d decimal(40,20))`,
+    );
+    await rig.source.query(
+      `INSERT INTO swapped VALUES (1, b'1', b'10', 12345678901234567890.01, 0.5), (2, b'11', NULL, -1, 2)`,
+    );
     rig.startProcesses('watcher');
-    for (const name of ['emptied', 'renamed', 'filled', 'altered', 'dropped', 'parts', 'zeros', 'late']) {
+    for (const name of ['swapped', 'emptied', 'renamed', 'filled', 'altered', 'dropped', 'parts', 'zeros', 'late']) {
       await mirrored(`SELECT tablename FROM pg_tables WHERE schemaname = 'shop' AND tablename = '${name}'`, [[name]]);
       await isLookedAt(name);
     }
@@ -123,10 +134,53 @@ describe.skipIf(await mariadbMissing('private'))('what the stream does not tell 
       [2, 'two'],
       [3, 'three'],
     ]);
-    await eventually(() => changes('renamed'), [['renamed', 'adopt', 'done']]);
+    await eventually(() => changes('renamed'), [['renamed', 'resync', 'done']]);
     await expectRebuilt('renamed');
     // The stream goes on under the old name; a comparison knows the column all the same.
     expect(await runCli(['verify', 'shop.renamed', '--config', rig.configPath])).toMatchObject({ code: 0 });
+  });
+
+  it('columns that exchange names, and take those of dropped ones, keep their values, and those that come are read from them', async () => {
+    const isDone = () => changesAreDone('swapped');
+    const isSeen = (what: string) =>
+      mirrored(
+        `SELECT count(*)::int FROM afterimage.detected_changes c JOIN afterimage.streams s ON s.id = c.stream_id
+         WHERE s.table_name = 'swapped' AND c.detail LIKE '${what}'`,
+        [[1]],
+      );
+    const names = 'RENAME COLUMN a TO b, RENAME COLUMN b TO a, RENAME COLUMN c TO d, RENAME COLUMN d TO c';
+    await rig.source.query(`ALTER TABLE swapped ${names}`);
+    await rig.source.query(
+      `INSERT INTO swapped (id, a, b, c, d) VALUES (3, b'1000', b'10000', 3.25, 98765432109876543210.5)`,
+    );
+    // The first row that changes after somebody has looked tells that they did not exchange their places.
+    await isSeen('%exchanged their names%');
+    await rig.source.query(`UPDATE swapped SET b = b'111' WHERE id = 1`);
+    const select = 'SELECT id, a::text, b::text, c::text, d::text FROM shop.swapped ORDER BY id';
+    const number = (text: string) => {
+      const [whole = '', decimals = ''] = text.split('.');
+      return `${whole}.${decimals.padEnd(20, '0')}`;
+    };
+    await mirrored(select, [
+      [1, '00000010', '00000111', number('0.5'), number('12345678901234567890.01')],
+      [2, null, '00000011', number('2'), number('-1')],
+      [3, '00001000', '00010000', number('3.25'), number('98765432109876543210.5')],
+    ]);
+    await eventually(isDone, true);
+    await expectRebuilt('swapped');
+    await rig.source.query('ALTER TABLE swapped DROP COLUMN a');
+    await rig.source.query('ALTER TABLE swapped RENAME COLUMN b TO a');
+    await rig.source.query(`UPDATE swapped SET a = b'1' WHERE id = 2`);
+    await isSeen('column b was dropped');
+    await rig.source.query(`UPDATE swapped SET a = b'11111111', c = 10 WHERE id = 3`);
+    await mirrored('SELECT id, a::text, c::text, d::text FROM shop.swapped ORDER BY id', [
+      [1, '00000111', number('0.5'), number('12345678901234567890.01')],
+      [2, '00000001', number('2'), number('-1')],
+      [3, '11111111', number('10'), number('98765432109876543210.5')],
+    ]);
+    await eventually(isDone, true);
+    await expectRebuilt('swapped');
+    expect(await runCli(['verify', 'shop.swapped', '--config', rig.configPath])).toMatchObject({ code: 0 });
   });
 
   it('values that a new column has in old rows are copied, once the stream has told of the column', async () => {
@@ -135,6 +189,20 @@ describe.skipIf(await mariadbMissing('private'))('what the stream does not tell 
     await mirrored('SELECT id, u FROM shop.filled ORDER BY id', [
       [1, 'u1'],
       [2, 'u2'],
+    ]);
+    await expectRebuilt('filled');
+  });
+
+  it('a default that was changed since the column was added is not that of old rows', async () => {
+    await rig.source.query(
+      `ALTER TABLE filled ADD COLUMN c int NOT NULL DEFAULT 1, ADD COLUMN d binary(4) DEFAULT x'61006200'`,
+    );
+    await rig.source.query('ALTER TABLE filled ALTER COLUMN c SET DEFAULT 2');
+    await rig.source.query(`INSERT INTO filled (id, d) VALUES (3, x'ff000100')`);
+    await mirrored('SELECT id, c, d::text FROM shop.filled ORDER BY id', [
+      [1, 1, '\\x61006200'],
+      [2, 1, '\\x61006200'],
+      [3, 2, '\\xff000100'],
     ]);
     await expectRebuilt('filled');
   });

@@ -1,14 +1,8 @@
-import {
-  describeTableChanges,
-  isStorageReplaced,
-  readTableKnowledge,
-  readTableStorage,
-  type TableStorage,
-} from '@afterimage/mariadb';
+import { describeTableChanges, isStorageReplaced, type TableStorage } from '@afterimage/mariadb';
 import {
   loadSourceState,
   type NewChange,
-  recordKnowledge,
+  readAndRecord,
   saveSourceState,
   type SourceState,
   type StreamRecord,
@@ -24,19 +18,6 @@ export interface LookOptions {
   readonly policies: Config['watcher'];
 }
 
-/** How the tables of one database are now. */
-export interface DatabaseLook {
-  /** By MariaDB's clock. */
-  readonly at: Date;
-  readonly storage: ReadonlyMap<string, TableStorage>;
-}
-
-export async function lookAtDatabase(source: SourcePool, database: string): Promise<DatabaseLook> {
-  const [clock] = await source.query<{ now: string }[]>('SELECT CAST(UTC_TIMESTAMP(6) AS CHAR) AS now');
-  const at = new Date(`${(clock?.now ?? '').replace(' ', 'T')}Z`);
-  return { at, storage: await readTableStorage(source, database) };
-}
-
 /**
  * Compares a table with how it was at the last look, and records what changed. The storage is read first: rows that are
  * replaced between the two readings are noticed with the next look.
@@ -44,28 +25,19 @@ export async function lookAtDatabase(source: SourcePool, database: string): Prom
 export async function lookAtTable(
   { pool, source, policies }: LookOptions,
   stream: StreamRecord,
-  { storage: all, at }: DatabaseLook,
+  tables: ReadonlyMap<string, TableStorage>,
 ): Promise<NewChange[]> {
-  const after = { storage: all.get(stream.table) ?? null, knowledge: await learn({ pool, source }, stream, at) };
+  const { database, table } = stream;
+  const knowledge = await readAndRecord(pool, source, { source: stream.source, database, table });
+  const after = { storage: tables.get(table) ?? null, knowledge };
   const before = await loadSourceState(pool, stream.id);
   const changes = before === null ? [] : compareStates(before, after, policies);
-  const knowledgeId = after.knowledge?.id ?? null;
+  const knowledgeId = knowledge?.id ?? null;
   const isNew = changes.length > 0 || before === null || (before.knowledge?.id ?? null) !== knowledgeId;
   // After the look: what the stream has to tell of the time before is part of it.
   const position = isNew ? await readSourcePosition(source) : null;
   await saveSourceState(pool, stream.id, { knowledgeId, storage: after.storage, changes, position });
   return changes;
-}
-
-async function learn(
-  { pool, source }: Pick<LookOptions, 'pool' | 'source'>,
-  { source: name, database, table }: StreamRecord,
-  at: Date,
-): Promise<SourceState['knowledge']> {
-  const knowledge = await readTableKnowledge(source, database, table);
-  if (knowledge === null) return null;
-  const seen = { table: knowledge, at: at.toISOString() };
-  return { id: await recordKnowledge(pool, { source: name, database, table }, seen), table: knowledge };
 }
 
 /** What changed between two looks, each with the policy for it. */
@@ -83,7 +55,7 @@ function compareStates(before: SourceState, after: SourceState, policies: Config
   const known = found.map(({ kind, detail }): NewChange => ({
     kind,
     detail,
-    policy: kind === 'filled' || kind === 'modified' ? policies[kind] : 'adopt',
+    policy: kind === 'described' ? 'adopt' : policies[kind],
   }));
   // Without storage but known: it was away when its storage was read, and back when its definition was.
   const isReplaced =

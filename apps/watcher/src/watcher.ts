@@ -1,3 +1,4 @@
+import { readTableStorage } from '@afterimage/mariadb';
 import {
   askSource,
   configuredSettings,
@@ -25,7 +26,7 @@ import {
 import type { Pool as SourcePool } from 'mariadb';
 import { Pool } from 'pg';
 import { actOnChanges, haltOnChanges } from './act.js';
-import { lookAtDatabase, lookAtTable } from './look.js';
+import { lookAtTable } from './look.js';
 
 /** A copy, of one table at a time, takes seven at most; the looks go on meanwhile. */
 const connections = 9;
@@ -104,13 +105,13 @@ async function lookAtSource(watch: Watch): Promise<void> {
   const { name, config, pool, source, logger, signal, unreachable } = watch;
   const streams = await listStreams(watch);
   for (const database of new Set(streams.map((stream) => stream.database))) {
-    const look = await askSource(() => lookAtDatabase(source, database));
-    if (look === null) continue;
+    const tables = await askSource(() => readTableStorage(source, database));
+    if (tables === null) continue;
     unreachable.set({ source: name }, 0);
     await endSourceWait(pool, { source: name, waiter: 'watcher' });
     for (const stream of streams.filter((one) => one.database === database)) {
       signal.throwIfAborted();
-      const found = await lookAtTable({ pool, source, policies: config.watcher }, stream, look);
+      const found = await lookAtTable({ pool, source, policies: config.watcher }, stream, tables);
       for (const { kind, detail, policy } of found)
         logger.info({ ...aboutStream(stream), kind, detail, policy }, 'the table changed at the source');
       await haltOnChanges(watch, stream, await listOpen(watch, stream));

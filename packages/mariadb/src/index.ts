@@ -18,4 +18,7 @@ export type {
 } from './table-knowledge.js';
 export { type SourceDatabaseOptions, type SourceTls, openSourceDatabase } from './source-database.js';
 export { isStorageReplaced, readTableStorage, type TableStorage } from './table-storage.js';
+export { isSubsequence } from './canonical.js';
+export { followColumns, followThrough } from './followed-columns.js';
+export { selectShape, tableShape } from './table-shape.js';
 export { describeTableChanges, type TableChange } from './table-changes.js';

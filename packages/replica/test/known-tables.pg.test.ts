@@ -1,13 +1,16 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { ColumnKnowledge } from '@afterimage/mariadb';
+import type { Field } from '@afterimage/change-events';
+import type { ColumnKnowledge, TableKnowledge } from '@afterimage/mariadb';
 // @boundaries-ignore the harness that all tests share
 import { type TestDatabase, createDatabase } from '../../../test/harness/databases.js';
 import { recordHalt, refreshState } from '../src/apply/offset.js';
+import { recordKnowledge, type SeenKnowledge } from '../src/apply/source.js';
 import {
+  adoptKnowledge,
   createApplier,
+  findStream,
   haltForSource,
   readStatus,
-  recordKnowledge,
   registerStreams,
   resumeStream,
 } from '../src/index.js';
@@ -31,6 +34,17 @@ const rows = async (sql: string) => (await database.pool.query<unknown[]>({ text
 
 const know = (key: string, columns: readonly ColumnKnowledge[]): Promise<void> =>
   knowTable(database.pool, tableOf(key, columns));
+
+/** What the watcher does when MariaDB said so after `first` and before `last`. */
+async function adopt(
+  table: TableKnowledge,
+  { first = null, last = null, definedAt = null }: Partial<SeenKnowledge> = {},
+) {
+  const seen = { table, at: '2026-01-01 00:00:00+00', first, last, definedAt };
+  const id = await recordKnowledge(database.pool, source.stream, seen);
+  const stream = await findStream(database.pool, 'shop.orders');
+  return adoptKnowledge(database.pool, { stream, settings: testSettings({ key: null }), knowledge: { id, table } });
+}
 
 describe('a row of before its column became NOT NULL', () => {
   const fields = [field('id', 'int', 'int'), field('a', 'int', 'int')];
@@ -82,9 +96,9 @@ describe('a key', () => {
     await know('id', [integer('id', notNull), integer('a')]);
     source.fields = [field('id', 'int', 'int'), field('a', 'int', 'int')];
     await applier().apply(source.transaction(['insert', 1, 5]).cut());
-    await know('number', [integer('number', notNull), integer('a')]);
+    expect(await adopt(tableOf('number', [integer('number', notNull), integer('a')]))).toBe('adopted');
     const batch = source.transaction(['update_before', 1, 5], ['update_after', 1, 6]).cut();
-    expect(await applier().apply(batch)).toMatchObject({ kind: 'applied', newSchema: { version: 2 } });
+    expect(await applier().apply(batch)).toMatchObject({ kind: 'applied', newSchema: null });
     expect(await rows(primaryKey)).toEqual([['number']]);
     expect(await rows('SELECT number, a FROM shop.orders')).toEqual([[1, 6]]);
   });
@@ -126,13 +140,82 @@ describe('a key', () => {
   });
 });
 
+describe('columns that exchange names', () => {
+  const fields = [field('id', 'int', 'int'), field('a', 'int', 'int'), field('b', 'int', 'int')];
+  const swapped = tableOf('id', [integer('id', notNull), integer('b'), integer('a')]);
+  const mirror = 'SELECT id, a, b FROM shop.orders ORDER BY id';
+
+  beforeEach(async () => {
+    await know('id', [integer('id', notNull), integer('a'), integer('b')]);
+    source.fields = fields;
+    await applier().apply(source.transaction(['insert', 1, 5, 6]).cut());
+  });
+
+  test('are told from columns that exchange places by the first row after it', async () => {
+    expect(await adopt(swapped, { first: '0-1-2:4294967295', last: '0-1-2:4294967295' })).toBe('other-columns');
+    await applier().apply(source.transaction(['insert', 2, 7, 8]).cut());
+    expect(await adopt(swapped, { last: '0-1-3:4294967295' })).toBe('adopted');
+    await applier().apply(source.transaction(['insert', 3, 9, 10]).cut());
+    expect(await rows(mirror)).toEqual([
+      [1, 6, 5],
+      [2, 8, 7],
+      [3, 10, 9],
+    ]);
+    expect(await rows('SELECT id, a, b FROM shop_history.orders ORDER BY id')).toEqual(await rows(mirror));
+  });
+
+  test('are told from them by a row of a time after it, too, though nobody had looked yet', async () => {
+    await applier().apply(source.transaction(['insert', 2, 7, 8]).cut());
+    const seen = { first: '0-1-3:4294967295', last: '0-1-3:4294967295' };
+    const second = (n: number) => new Date((1_700_000_000 + n) * 1000).toISOString();
+    expect(await adopt(swapped, { ...seen, definedAt: second(2) })).toBe('other-columns');
+    await database.pool.query('UPDATE afterimage.table_knowledge SET defined_at = $1', [second(1)]);
+    expect(await adopt(swapped, seen)).toBe('adopted');
+    expect(await rows(mirror)).toEqual([
+      [1, 6, 5],
+      [2, 8, 7],
+    ]);
+  });
+
+  test('keep their values when MaxScale learns of it', async () => {
+    await applier().apply(source.transaction(['insert', 2, 7, 8]).cut());
+    expect(await adopt(swapped, { first: '0-1-2:4294967295', last: '0-1-3:4294967295' })).toBe('adopted');
+    const [id, a, b] = fields as [Field, Field, Field];
+    const told = source.alter([id, b, a]).transaction(['update_before', 2, 7, 8], ['update_after', 2, 7, 9]).cut();
+    expect(await applier().apply(told)).toMatchObject({ kind: 'applied', newSchema: { version: 3 } });
+    expect(await rows(mirror)).toEqual([
+      [1, 6, 5],
+      [2, 9, 7],
+    ]);
+    expect(await rows('SELECT DISTINCT a, b FROM shop_history.orders WHERE id = 1')).toEqual([[6, 5]]);
+  });
+
+  test('in a ring of three are what they were', async () => {
+    const ring = [integer('id', notNull), integer('c'), integer('a'), integer('b')];
+    await applier().apply(
+      source
+        .alter([...fields, field('c', 'int', 'int')])
+        .transaction(['insert', 2, 7, 8, 9])
+        .cut(),
+    );
+    await adopt(tableOf('id', [integer('id', notNull), integer('a'), integer('b'), integer('c')]));
+    const seen = { first: '0-1-2:4294967295', last: '0-1-3:4294967295' };
+    expect(await adopt(tableOf('id', ring), seen)).toBe('adopted');
+    expect(await rows('SELECT id, c, a, b FROM shop.orders ORDER BY id')).toEqual([
+      [1, 5, 6, null],
+      [2, 7, 8, 9],
+    ]);
+  });
+});
+
 test('what MariaDB says is kept without its NULs, whatever escapes its texts hold', async () => {
   const comments = ['a\0b', String.raw`\u0000`, String.raw`\\u0000`];
   const table = tableOf(
     'id',
     comments.map((comment, i) => integer(`c${i}`, { comment })),
   );
-  const id = await recordKnowledge(database.pool, source.stream, { table, at: '2026-01-01 00:00:00+00' });
+  const seen = { table, at: '2026-01-01 00:00:00+00', first: null, last: null };
+  const id = await recordKnowledge(database.pool, source.stream, seen);
   const kept = await rows(
     `SELECT c ->> 'comment' FROM afterimage.table_knowledge, jsonb_array_elements(knowledge -> 'columns') AS c WHERE id = ${id}`,
   );

@@ -259,8 +259,15 @@ const watcherConfig = z.strictObject({
     ),
   filled: changePolicy
     .default('resync')
-    .describe('a column that was added with values that its definition does not tell, such as uuid()'),
+    .describe(
+      'a column that was added: rows that were there may have other values than its definition tells, such as uuid() or a default that was changed since',
+    ),
   modified: changePolicy.default('resync').describe('a column that was altered, which may have changed values'),
+  renamed: changePolicy
+    .default('resync')
+    .describe(
+      'columns that were renamed, or may have been: their mirror columns are called as MariaDB calls them in any case, when it is known which is which',
+    ),
   gone: z
     .enum(['halt', 'ignore'])
     .default('ignore')

@@ -1,5 +1,6 @@
 import { readTableKnowledge, type TableKnowledge } from '@afterimage/mariadb';
 import {
+  columnsNow,
   createShadow,
   finishReadHistory,
   indexShadow,
@@ -111,7 +112,7 @@ async function copyAll(options: SnapshotOptions, task: CopyTask): Promise<void> 
     pool,
     source: options.source,
     shadow,
-    select: selectLines(copiedColumns(shadow, knowledge), shadow.settings.types),
+    select: selectLines(await findColumns(pool, shadow), shadow.settings.types),
     table: sourceTable(knowledge),
     index: findKeyIndex(knowledge)?.name ?? null,
     ranges,
@@ -134,21 +135,25 @@ async function copyAll(options: SnapshotOptions, task: CopyTask): Promise<void> 
 }
 
 /**
- * The source's column behind each column of the shadow: by the name that the stream gives it, else by its place. One that is
- * gone, of which the stream has not told yet, is NULL until it does.
+ * The source's column behind each column of the shadow. One that is gone, of which the stream has not told yet, is NULL until
+ * it does.
  */
-function copiedColumns({ columns, target, stream }: Shadow, knowledge: TableKnowledge): CopiedColumn[] {
-  const byName = new Map(knowledge.columns.map((column) => [column.streamName, column]));
-  const names = new Set(columns.map(({ name }) => name));
-  const isSameLength = columns.length === knowledge.columns.length;
+async function findColumns(pool: Pool, shadow: Shadow): Promise<CopiedColumn[]> {
+  const { columns, target, stream, current, knowledge } = shadow;
+  const found = current === null ? knowledge.table.columns : await columnsNow(pool, stream, current, knowledge);
   return columns.map(({ name, mirror, postgresType }, place) => {
-    const there = isSameLength ? knowledge.columns[place] : undefined;
-    const source = byName.get(name) ?? (there === undefined || names.has(there.streamName) ? undefined : there);
-    if (source !== undefined || target.key?.includes(mirror) !== true) return { source: source ?? null, postgresType };
-    throw new SnapshotError(
-      'TABLE_CHANGES',
-      `${stream.database}.${stream.table} has no key column ${JSON.stringify(name)} any more, and the stream has not said so yet: it does with the next row that changes; copy the table then`,
-    );
+    const source = found[place];
+    if (source === undefined || (source === null && target.key?.includes(mirror) === true)) {
+      const why =
+        source === null
+          ? `${stream.database}.${stream.table} has no key column ${JSON.stringify(name)} any more`
+          : `columns of ${stream.database}.${stream.table} were renamed or moved, and it cannot be told which is ${JSON.stringify(name)}`;
+      throw new SnapshotError(
+        'TABLE_CHANGES',
+        `${why}, and the stream has not said so yet: it does with the next row that changes; copy the table then`,
+      );
+    }
+    return { source, postgresType };
   });
 }
 

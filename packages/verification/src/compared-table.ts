@@ -1,17 +1,12 @@
+import { type ColumnKnowledge, quoteSource, type SourceValue, sourceValue } from '@afterimage/mariadb';
 import {
-  type ColumnKnowledge,
-  quoteSource,
-  readTableKnowledge,
-  type SourceValue,
-  sourceValue,
-} from '@afterimage/mariadb';
-import {
+  columnsNow,
   type CurrentReplica,
   inTransaction,
   loadCurrent,
-  matchColumns,
   quoteName,
   quoteTable,
+  readAndRecord,
   type StreamRecord,
   type TableSettingsProvider,
 } from '@afterimage/replica';
@@ -75,8 +70,8 @@ export async function loadComparedTable(sides: Sides, stream: StreamRecord): Pro
   const current = await inTransaction(sides.postgres, (client) =>
     loadCurrent(client, { stream, settingsOf, lock: false }),
   );
-  const knowledge = await readTableKnowledge(sides.source, stream.database, stream.table);
-  if (knowledge === null) {
+  const now = await readAndRecord(sides.postgres, sides.source, stream);
+  if (now === null) {
     throw new NotComparable(
       `MariaDB has no table ${name}, or its user may not SELECT it; the mirror ${quoteTable(current.names.mirror)} is still there`,
     );
@@ -88,13 +83,14 @@ export async function loadComparedTable(sides: Sides, stream: StreamRecord): Pro
     );
   }
   const { fields } = current.version;
+  const knowledge = now.table;
   // A column that RENAME COLUMN renamed has its old name in the stream.
-  const matched = matchColumns(fields, knowledge, current.settings.rename);
+  const matched = await columnsNow(sides.postgres, stream, current, now);
   const bySource = new Map(fields.map(({ name: field }, place) => [field, matched[place]]));
   const columns = current.version.columns.flatMap(
     ({ name: column, mirror, postgresType, labels }): ComparedColumn[] => {
       const known = bySource.get(column);
-      if (known === undefined || !there.has(mirror)) return [];
+      if (known === undefined || known === null || !there.has(mirror)) return [];
       const value = sourceValue(known, postgresType, current.settings.types);
       const inSource = quoteSource(known.name);
       return [
@@ -120,7 +116,7 @@ export async function loadComparedTable(sides: Sides, stream: StreamRecord): Pro
     findings: findColumns(current, {
       there,
       inSource: bySource,
-      unmatched: knowledge.columns.filter((column) => !matched.includes(column)),
+      unmatched: findUnmatched(knowledge.columns, matched),
     }),
   };
 }
@@ -150,6 +146,19 @@ function findKey(
   });
 }
 
+/** What one of them is that cannot be told is none that the mirror lacks. */
+function findUnmatched(
+  columns: readonly ColumnKnowledge[],
+  matched: readonly (ColumnKnowledge | null | undefined)[],
+): ColumnKnowledge[] {
+  const names = new Set(matched.map((column) => column?.name));
+  return matched.includes(undefined) ? [] : columns.filter(({ name }) => !names.has(name));
+}
+
+const gone = 'MariaDB has no such column any more';
+const unknown =
+  'columns were renamed or moved in MariaDB, and it cannot be told yet which of them this is: the next row that changes tells it';
+
 function findColumns(
   { version }: CurrentReplica,
   {
@@ -158,14 +167,14 @@ function findColumns(
     unmatched,
   }: {
     there: ReadonlySet<string>;
-    inSource: ReadonlyMap<string, ColumnKnowledge | undefined>;
+    inSource: ReadonlyMap<string, ColumnKnowledge | null | undefined>;
     unmatched: readonly ColumnKnowledge[];
   },
 ): ColumnFinding[] {
   return [
     ...version.columns
-      .filter(({ name }) => inSource.get(name) === undefined)
-      .map(({ name }) => ({ column: name, detail: 'MariaDB has no such column any more' })),
+      .filter(({ name }) => (inSource.get(name) ?? null) === null)
+      .map(({ name }) => ({ column: name, detail: inSource.get(name) === null ? gone : unknown })),
     ...version.columns
       .filter(({ mirror }) => !there.has(mirror))
       .map(({ name }) => ({ column: name, detail: 'the mirror lacks it: see afterimage rebuild' })),

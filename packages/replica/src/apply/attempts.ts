@@ -1,12 +1,14 @@
 import type { Queryable } from '@afterimage/mariadb';
 import type { ClientBase, Pool } from 'pg';
 import type { Batch } from '@afterimage/change-events';
+import { followRecords, hasUncertainOrigin } from '../schema/origins.js';
 import type { NewSchema } from './applier.js';
 import type { Learned, Prepared, ReadySchema, StreamContext } from './context.js';
-import { type Lookups, lookUp, needsLookups } from './lookup.js';
+import { noteLeftOut } from './left-out.js';
+import { findLost, type KnownNow, type LookupOptions, type Lookups, lookUp, needsLookups } from './lookup.js';
 import type { LockedOffset } from './offset.js';
 import { type Relaxation, findRelaxation, relaxMirror } from '../schema/relax.js';
-import { learnTable } from './source.js';
+import { learnTable, loadNewest } from './source.js';
 
 /** How a batch is tried. */
 export interface Mode {
@@ -36,9 +38,10 @@ export type Again =
 
 export interface Questions {
   /** What the schema of the last batch lets expect, which saves an attempt. */
-  beforehand(): Promise<Pick<Mode, 'lookups'>>;
+  beforehand(): Promise<Pick<Mode, 'lookups' | 'learned'>>;
   aboutTable(): Promise<Pick<Mode, 'learned'>>;
-  aboutValues(ready: ReadySchema): Promise<Pick<Mode, 'lookups'>>;
+  /** `learned` instead, where another schema comes first: columns were renamed. */
+  aboutValues(ready: ReadySchema): Promise<Pick<Mode, 'lookups' | 'learned'>>;
 }
 
 export function createQuestions(
@@ -49,14 +52,12 @@ export function createQuestions(
 ): Questions | null {
   const { settings } = context;
   if (source === undefined || !settings.hasSource) return null;
-  const aboutValues = async (ready: ReadySchema) => ({
-    lookups: await lookUp({ pool, source, batch, ready, settings }),
-  });
+  const aboutValues = (ready: ReadySchema) => readValues({ pool, source, batch, ready, settings }, context);
   return {
     async aboutTable() {
-      const knowledge = await learnTable(pool, source, batch);
+      const learned = await learnTable(pool, source, batch);
       context.asked();
-      return { learned: { knowledge } };
+      return { learned: learned ?? { knowledge: null } };
     },
     aboutValues,
     async beforehand() {
@@ -65,6 +66,42 @@ export function createQuestions(
       return isSame && needsLookups(last) && batch.count > 0 ? aboutValues(last) : {};
     },
   };
+}
+
+/** How often a table may be altered while its rows are asked for. */
+const tries = 3;
+
+/**
+ * Where MariaDB has other columns than the schema knows, they are read under the names that they have now. If that cannot
+ * be told of all of them, none is read: the values of the stream stand, and it is noted that they do.
+ */
+async function readValues(options: LookupOptions, context: StreamContext): Promise<Pick<Mode, 'lookups' | 'learned'>> {
+  const { pool, source, batch, ready } = options;
+  const first = await lookUp(options, context.namesNow(ready.version));
+  if (first.kind === 'found') return { lookups: first.lookups };
+  for (let left = tries; left > 0; left -= 1) {
+    const learned = await learnTable(pool, source, batch);
+    if (learned?.isOfRows === true && learned.knowledge.id !== ready.version.knowledge?.id) return { learned };
+    const now = await findNames(options);
+    if (now === null) break;
+    const again = await lookUp(options, now);
+    if (again.kind === 'other-table') continue;
+    context.keepNames(ready.version, now);
+    return { lookups: again.lookups };
+  }
+  return { lookups: { version: ready.version.version, found: '[]' } };
+}
+
+/** Null where it cannot be told under which names the columns are to be read: it is noted that they are not. */
+async function findNames({ pool, batch, ready }: LookupOptions): Promise<KnownNow | null> {
+  const { knowledge } = ready.version;
+  const newest = await loadNewest(pool, batch.stream);
+  if (newest === null || knowledge === null) return null;
+  const columns = await followRecords(pool, knowledge.id, newest.id);
+  const lost = findLost(ready, columns);
+  if (lost.length === 0) return { ...newest, columns };
+  await noteLeftOut(pool, batch.stream.id, lost);
+  return null;
 }
 
 const againKinds: ReadonlySet<string> = new Set<Again['kind']>([
@@ -118,15 +155,22 @@ export async function changeMode(again: Again, mode: Mode, ask: Questions | null
 
 /** Whether MariaDB has to be asked first: about the table when its columns are new, about the values that are looked up. */
 export function judgeKnown(
-  { mayAsk }: StreamContext,
+  context: StreamContext,
   { prepared, offset, mode }: { prepared: Prepared; offset: LockedOffset; mode: Mode },
 ): Again | undefined {
   if (!mode.canAsk) return undefined;
-  const isNeverAsked = offset.knowledgeId === null && mayAsk;
-  if (mode.learned === undefined && (isNeverAsked || isOfOtherShape(prepared))) return { kind: 'unknown-table' };
+  if (mode.learned === undefined && isUnknown(context, prepared, offset)) return { kind: 'unknown-table' };
   if (prepared.kind === 'stale' || !needsLookups(prepared.schema)) return undefined;
   const isAsked = mode.lookups?.version === prepared.schema.version.version;
   return isAsked ? undefined : { kind: 'unknown-values', ready: prepared.schema };
+}
+
+function isUnknown({ mayAsk }: StreamContext, prepared: Prepared, { knowledgeId }: LockedOffset): boolean {
+  return isOfOtherShape(prepared) || (mayAsk && (knowledgeId === null || isUncertain(prepared)));
+}
+
+function isUncertain(prepared: Prepared): boolean {
+  return prepared.kind === 'ready' && hasUncertainOrigin(prepared.schema.version);
 }
 
 function isOfOtherShape(prepared: Prepared): boolean {

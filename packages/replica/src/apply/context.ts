@@ -2,10 +2,13 @@ import type { ClientBase } from 'pg';
 import type { Batch } from '@afterimage/change-events';
 import { type SchemaChange, applySchemaChange, isInForce } from '../schema/change.js';
 import { type TargetSchema, isKeyLeftOut, targetSchema } from '../schema/target.js';
+import { type Followed, type Origin, type OriginEvidence, findOrigins, followRecords } from '../schema/origins.js';
 import { StreamHalted, sqlState } from '../errors.js';
 import { type KnowledgeRecord, type SchemaVersion, keyNames, loadKnowledge, loadVersion } from '../schema/versions.js';
 import { type ReplicaNames, replicaNames } from '../names.js';
 import type { TableSettings } from '../settings.js';
+import { noteLeftOut } from './left-out.js';
+import type { KnownNow } from './lookup.js';
 import type { LockedOffset } from './offset.js';
 import { type ApplyStatement, type StatementOptions, applyStatement } from './statement.js';
 
@@ -65,6 +68,10 @@ type SchemaSource = Pick<Batch, 'stream' | 'schema' | 'firstOrdinal' | 'firstTim
 export interface Learned {
   /** What MariaDB says of the table; null = nothing more than was known. */
   readonly knowledge: KnowledgeRecord | null;
+  /** Whether the table was so when the rows were written. */
+  readonly isOfRows?: boolean;
+  /** Whether nothing else was seen of it between then and that. */
+  readonly isNear?: boolean;
   /** The schema where mirror and history are that become the stream's; absent: they are created. */
   readonly prepared?: string;
 }
@@ -74,6 +81,48 @@ export type Prepared =
   | { readonly kind: 'ready'; readonly schema: ReadySchema }
   | { readonly kind: 'stale'; readonly isSameShape: boolean };
 
+interface TargetEvidence {
+  readonly version: SchemaVersion | null;
+  readonly knowledge: KnowledgeRecord | null;
+  readonly origins: readonly Origin[];
+}
+
+/** What of that is to be heeded: while the fields stay as they are, only what is known to have held for the rows. */
+function judgeNews(
+  version: SchemaVersion | null,
+  fingerprint: string,
+  learned: Partial<Learned> | undefined,
+): Partial<Learned> | null {
+  if (learned === undefined || (learned.knowledge ?? null) === null) return null;
+  const isKnown = version !== null && version.fingerprint === fingerprint && version.knowledge !== null;
+  return isKnown && learned.isOfRows !== true ? null : learned;
+}
+
+function isKnownSo({ knowledge }: SchemaVersion, news: Partial<Learned> | null, offset: LockedOffset): boolean {
+  return (knowledge?.id ?? null) === (news?.knowledge?.id ?? offset.knowledgeId);
+}
+
+function findOriginsOf(
+  { schema }: Pick<Batch, 'schema'>,
+  { version, knowledge, ...evidence }: Omit<TargetEvidence, 'origins'> & Omit<OriginEvidence, 'table' | 'before'>,
+): Origin[] {
+  if (knowledge === null) return [];
+  return findOrigins(schema.fields, { ...evidence, table: knowledge.table, before: version });
+}
+
+const sameColumns = ({ knowledge }: SchemaVersion): Followed =>
+  new Map(knowledge?.table.columns.map((column) => [column.name, column]));
+
+async function followKnowledge(
+  client: ClientBase,
+  before: SchemaVersion | null,
+  knowledge: KnowledgeRecord | null,
+): Promise<Followed> {
+  const former = before?.knowledge ?? null;
+  if (before === null || former === null || knowledge === null) return new Map();
+  return former.id === knowledge.id ? sameColumns(before) : followRecords(client, former.id, knowledge.id);
+}
+
 const askAgainMs = 30_000;
 
 /** What one process remembers of a stream between batches. It is only a cache: the offset row decides. */
@@ -82,6 +131,7 @@ export class StreamContext {
   readonly names: ReplicaNames;
   #ready: { readonly schema: ReadySchema; readonly division: string } | null = null;
   #quietUntil = 0;
+  #names: { readonly knowledgeId: string | undefined; readonly now: KnownNow } | null = null;
 
   constructor(settings: TableSettings) {
     this.settings = settings;
@@ -97,6 +147,15 @@ export class StreamContext {
     this.#quietUntil = Date.now() + askAgainMs;
   }
 
+  /** What the table was called when rows were looked up last, where the schema version knows other names. */
+  namesNow({ knowledge }: SchemaVersion): KnownNow | undefined {
+    return this.#names?.knowledgeId === knowledge?.id ? this.#names?.now : undefined;
+  }
+
+  keepNames({ knowledge }: SchemaVersion, now: KnownNow): void {
+    this.#names = { knowledgeId: knowledge?.id, now };
+  }
+
   /** The schema that was in force for the last batch. */
   get last(): ReadySchema | null {
     return this.#ready?.schema ?? null;
@@ -109,18 +168,29 @@ export class StreamContext {
     offset: LockedOffset,
     learned: Learned | undefined,
   ): Promise<Prepared> {
-    const wanted = learned?.knowledge?.id ?? offset.knowledgeId;
     const { fingerprint } = batch.schema;
-    const fits = ({ knowledge, ...version }: SchemaVersion): boolean =>
-      version.fingerprint === fingerprint && (knowledge?.id ?? null) === wanted;
     const known = this.#recall(offset);
-    if (known !== null && fits(known.version)) return { kind: 'ready', schema: known };
-    const version = await loadVersion(client, batch.stream.id, offset.schemaVersion);
-    const isSameShape = version?.fingerprint === fingerprint;
-    if (version === null || !fits(version)) return { kind: 'stale', isSameShape };
-    const target = this.#findTarget(batch, offset, { version, knowledge: version.knowledge });
+    const version = known?.version ?? (await loadVersion(client, batch.stream.id, offset.schemaVersion));
+    if (version === null) return { kind: 'stale', isSameShape: false };
+    const isSameShape = version.fingerprint === fingerprint;
+    const news = judgeNews(version, fingerprint, learned);
+    if (!isSameShape || !isKnownSo(version, news, offset)) return { kind: 'stale', isSameShape };
+    const isOfRows = news?.isOfRows === true;
+    if (known !== null && !isOfRows) return { kind: 'ready', schema: known };
+    const target = this.#targetInForce(batch, offset, { version, isOfRows });
     if (!isInForce(version, target, fingerprint)) return { kind: 'stale', isSameShape };
     return { kind: 'ready', schema: readySchema({ version, target, names: this.names, isNew: false }) };
+  }
+
+  /** What the mirror should look like under what the version knows, under the settings of now. */
+  #targetInForce(
+    batch: SchemaSource,
+    offset: LockedOffset,
+    { version, isOfRows }: { version: SchemaVersion; isOfRows: boolean },
+  ): TargetSchema {
+    const { knowledge } = version;
+    const evidence = { version, knowledge, isOfRows, isNear: true, followed: sameColumns(version) };
+    return this.#findTarget(batch, offset, { version, knowledge, origins: findOriginsOf(batch, evidence) });
   }
 
   /** What was made ready before, where the offset row names the same version and division. */
@@ -134,12 +204,17 @@ export class StreamContext {
     client: ClientBase,
     batch: SchemaSource,
     offset: LockedOffset,
-    learned: Partial<Learned> & Pick<SchemaChange, 'relaxed'>,
+    learned: Partial<Learned> & Pick<SchemaChange, 'relaxed'> & { readonly origins?: readonly Origin[] },
   ): Promise<ReadySchema> {
     const { settings, names } = this;
     const before = await loadVersion(client, batch.stream.id, offset.schemaVersion);
-    const knowledge = learned.knowledge ?? (await loadKnowledge(client, offset.knowledgeId));
-    const target = this.#findTarget(batch, offset, { version: before, knowledge });
+    const news = judgeNews(before, batch.schema.fingerprint, learned);
+    const knowledge = news?.knowledge ?? (await loadKnowledge(client, offset.knowledgeId));
+    const followed = await followKnowledge(client, before, knowledge);
+    const { isOfRows = false, isNear = true } = news ?? {};
+    const evidence = { version: before, knowledge, isOfRows, isNear, followed };
+    const origins = learned.origins ?? findOriginsOf(batch, evidence);
+    const target = this.#findTarget(batch, offset, { version: before, knowledge, origins });
     // What the configuration changed holds from this batch on, what the source changed from its first event on.
     const { since, fingerprint } = batch.schema;
     const firstOrdinal = before?.fingerprint === fingerprint ? batch.firstOrdinal : since;
@@ -150,14 +225,19 @@ export class StreamContext {
       settings,
       names,
       knowledge,
+      followed,
       prepared: learned.prepared,
       relaxed: learned.relaxed,
     };
-    return this.#bringAbout(client, change, isDividedByKey(batch, offset, null));
+    return this.#bringAbout(client, { ...change, origins }, isDividedByKey(batch, offset, null));
   }
 
   /** Where the key is none of the configuration's and the mirror's rows do not have it, without one. */
-  async #bringAbout(client: ClientBase, change: SchemaChange, isUndivided: boolean): Promise<ReadySchema> {
+  async #bringAbout(
+    client: ClientBase,
+    { origins, ...change }: SchemaChange & { readonly origins: readonly Origin[] },
+    isUndivided: boolean,
+  ): Promise<ReadySchema> {
     const { settings, target, knowledge, prepared } = change;
     const isKeyNeeded = settings.key !== null || target.key === null || !isUndivided;
     if (isKeyNeeded || prepared !== undefined) return this.#make(client, change);
@@ -171,6 +251,7 @@ export class StreamContext {
       const keyless = targetSchema(fields, settings, knowledge?.table ?? null, {
         isKeyless: true,
         isDivided: !isUndivided,
+        origins,
       });
       return this.#make(client, { ...change, target: keyless });
     }
@@ -178,6 +259,8 @@ export class StreamContext {
 
   async #make(client: ClientBase, change: SchemaChange): Promise<ReadySchema> {
     const version = await applySchemaChange(client, change);
+    const leftOut = change.target.columns.filter(({ isLeftOut }) => isLeftOut).map(({ name }) => name);
+    if (leftOut.length > 0) await noteLeftOut(client, change.batch.stream.id, leftOut);
     return readySchema({ version, target: change.target, names: this.names, isNew: true });
   }
 
@@ -188,19 +271,19 @@ export class StreamContext {
   #findTarget(
     batch: SchemaSource,
     offset: LockedOffset,
-    { version, knowledge }: { version: SchemaVersion | null; knowledge: KnowledgeRecord | null },
+    { version, knowledge, origins }: TargetEvidence,
   ): TargetSchema {
     const { fields, fingerprint } = batch.schema;
     const { settings } = this;
     const table = knowledge?.table ?? null;
     const isKeyless = isKeyLeftOut(version, { fingerprint, knowledge, settings });
     const isDivided = offset.partitionKey !== null;
-    const wanted = targetSchema(fields, settings, table, { isKeyless, isDivided });
+    const wanted = targetSchema(fields, settings, table, { isKeyless, isDivided, origins });
     const wantedKey = keyNames(wanted);
     if (isDividedByKey(batch, offset, wantedKey)) return wanted;
     const key = version === null ? null : keyNames(version);
     if (key !== null && isDividedByKey(batch, offset, key))
-      return targetSchema(fields, { ...settings, key }, table, { isDivided });
+      return targetSchema(fields, { ...settings, key }, table, { isDivided, origins });
     throw dividedOtherwise(offset, wantedKey);
   }
 

@@ -34,6 +34,11 @@ export function parseEventId(line: string, bases: SequenceBases): EventId {
   };
 }
 
+/** The time on a raw line, in Unix seconds: when its statement began. Throws EventMalformed as `parseEventId` does. */
+export function parseEventTime(line: string): number {
+  return Number(unsigned(matchPrefix(line)[5]));
+}
+
 /** Event lines taken apart for PostgreSQL. */
 export interface SplitEvents {
   /** The columns of each event, as the text of a JSON object. */

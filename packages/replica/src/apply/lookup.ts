@@ -1,8 +1,17 @@
 import { createHash } from 'node:crypto';
 import type { Pool } from 'pg';
 import { type Batch, eventLines } from '@afterimage/change-events';
-import { type ColumnKnowledge as SourceColumn, type Queryable, quoteSource, sourceValue } from '@afterimage/mariadb';
+import {
+  type ColumnKnowledge as SourceColumn,
+  type Queryable,
+  quoteSource,
+  selectShape,
+  sourceValue,
+  type TableKnowledge,
+  tableShape,
+} from '@afterimage/mariadb';
 import { isRowRefused } from '../errors.js';
+import type { Followed } from '../schema/origins.js';
 import type { TargetColumn } from '../schema/target.js';
 import type { TableSettings } from '../settings.js';
 import { prepareEvents } from '../types/index.js';
@@ -32,16 +41,41 @@ export function needsLookups({ version, target }: ReadySchema): boolean {
   return hasLookups({ version, columns: target.columns });
 }
 
+/** What came of it; `other-table` when the table is not any more what the schema version knows. */
+type LookupOutcome = { readonly kind: 'found'; readonly lookups: Lookups } | { readonly kind: 'other-table' };
+
 /**
  * Reads the rows that a batch inserts or updates from MariaDB, by key, in one query. They are what they are now: later
  * changes may be in them already, and their events come. A row that is gone is not found, and the value of the stream
- * stands. Rejects with SourceUnavailable when MariaDB cannot be asked.
+ * stands. `now` tells under which names the columns are to be read, by default those of the schema version; where MariaDB
+ * has others meanwhile nothing is taken. Rejects with SourceUnavailable when MariaDB cannot be asked.
  */
-export async function lookUp(options: LookupOptions): Promise<Lookups> {
-  const { version } = options.ready.version;
-  const keys = await readKeys(options);
-  const found = keys.length === 0 ? [] : await readRows(options, keys);
-  return { version, found: JSON.stringify(found) };
+export async function lookUp(options: LookupOptions, now?: KnownNow): Promise<LookupOutcome> {
+  const { version, knowledge } = options.ready.version;
+  const names = now ?? { id: knowledge?.id ?? '', table: knowledge?.table ?? null, columns: null };
+  const { keys, newest } = await readKeys(options);
+  if (keys.length === 0) return { kind: 'found', lookups: { version, found: '[]' } };
+  if (newest !== names.id) return { kind: 'other-table' };
+  const found = await readRows(options, keys, names);
+  return found === null
+    ? { kind: 'other-table' }
+    : { kind: 'found', lookups: { version, found: JSON.stringify(found) } };
+}
+
+/** A reading of the table later than the schema version's. */
+export interface KnownNow {
+  readonly id: string;
+  readonly table: TableKnowledge | null;
+  /** What the columns of the version's knowledge are in it; null: the same. */
+  readonly columns: Followed | null;
+}
+
+/** The columns, by their names in the stream, of which it cannot be told what they are now. */
+export function findLost(ready: ReadySchema, columns: Followed): string[] {
+  const asked = [...keyColumns(ready), ...columnsOf(ready, ({ lookup }) => lookup)];
+  return asked.flatMap(({ column: { known, name } }) =>
+    known === null || columns.get(known.name) === undefined ? [name] : [],
+  );
 }
 
 interface IndexedColumn {
@@ -59,10 +93,18 @@ function columnsOf({ target, version }: ReadySchema, wanted: (column: TargetColu
 const keyColumns = (ready: ReadySchema): IndexedColumn[] =>
   columnsOf(ready, ({ mirror }) => ready.version.key?.includes(mirror) === true);
 
+interface RowKeys {
+  readonly keys: (string | null)[][];
+  /** The newest reading of the table that is recorded. */
+  readonly newest: string;
+}
+
+const noKeys: RowKeys = { keys: [], newest: '' };
+
 /** The keys of inserted and updated rows with a value to look up, as PostgreSQL reads them from the lines. */
-async function readKeys({ pool, batch, ready }: LookupOptions): Promise<(string | null)[][]> {
+async function readKeys({ pool, batch, ready }: LookupOptions): Promise<RowKeys> {
   const lines = eventLines(batch).filter((line) => /"event_type": "(?:insert|update_after)"/.test(line.slice(0, 250)));
-  if (lines.length === 0) return [];
+  if (lines.length === 0) return noKeys;
   const keys = keyColumns(ready);
   // The key first, so that its values are v0, v1, …
   const taken = [...keys, ...columnsOf(ready, ({ lookup }) => lookup)];
@@ -76,33 +118,62 @@ async function readKeys({ pool, batch, ready }: LookupOptions): Promise<(string 
     const columns = taken.map(({ column }) => column);
     const events = eventsQuery({ version, columns, nul: nul !== null });
     const key = keys.map((_, i) => `v${i}::text`).join(', ');
-    const text = `SELECT DISTINCT ${key} FROM (${events}) AS e WHERE ${lookupCondition(columns)}`;
     const values = [json, `{${lines.map((_, i) => i).join(',')}}`, ...arrays, ...(nul === null ? [] : [nul])];
+    const { source, database, table } = batch.stream;
+    const $ = (n: number): string => `$${values.length + n}::text`;
+    const newest =
+      `(SELECT max(id)::text FROM afterimage.table_knowledge ` +
+      `WHERE source = ${$(1)} AND database_name = ${$(2)} AND table_name = ${$(3)})`;
+    const text = `SELECT DISTINCT ${newest}, ${key} FROM (${events}) AS e WHERE ${lookupCondition(columns)}`;
     const name = `keys_${createHash('sha256').update(text).digest('hex').slice(0, 24)}`;
-    const result = await pool.query<(string | null)[]>({ name, text, values, rowMode: 'array' });
-    return result.rows.filter((row) => !row.includes(null));
+    const asked = [...values, source, database, table];
+    const { rows: found } = await pool.query<(string | null)[]>({ name, text, values: asked, rowMode: 'array' });
+    return { newest: found[0]?.[0] ?? '', keys: found.map((row) => row.slice(1)).filter((row) => !row.includes(null)) };
   } catch (error) {
     // A line that PostgreSQL refuses is for who applies the batch.
-    if (isRowRefused(error)) return [];
+    if (isRowRefused(error)) return noKeys;
     throw error;
   }
 }
 
 type FoundRow = Readonly<Record<string, string | null>>;
 
-async function readRows(options: LookupOptions, keys: readonly (readonly (string | null)[])[]): Promise<FoundRow[]> {
+/** Null when the table has other columns than `now` says. */
+async function readRows(
+  options: LookupOptions,
+  keys: readonly (readonly (string | null)[])[],
+  now: KnownNow,
+): Promise<FoundRow[] | null> {
   const { source, batch, ready, settings } = options;
+  const nowOf = ({ known, name }: TargetColumn): SourceColumn => {
+    const column = known === null || now.columns === null ? known : (now.columns.get(known.name) ?? null);
+    if (column === null) throw new Error(`column ${name} is looked up, but not known`);
+    return column;
+  };
   const keyed = keyColumns(ready);
   const asked = [...keyed, ...columnsOf(ready, ({ lookup }) => lookup)];
-  const reads = asked.map(({ column, postgresType }) => {
-    if (column.known === null) throw new Error(`column ${column.name} is looked up, but not known`);
-    return sourceValue(column.known, postgresType, settings.types).read;
-  });
-  const conditions = keyCondition(keyed, keys);
+  const reads = asked.map(({ column, postgresType }) => sourceValue(nowOf(column), postgresType, settings.types).read);
+  const conditions = keyCondition(
+    keyed.map(({ column }) => nowOf(column)),
+    keys,
+  );
   const { database, table } = batch.stream;
-  const sql = `SELECT ${reads.join(', ')} FROM ${quoteSource(database)}.${quoteSource(table)} WHERE ${conditions.sql}`;
-  const rows = await askSource(() => source.query<unknown[][]>({ sql, rowsAsArray: true }, conditions.values));
-  return (rows ?? []).map((row) => Object.fromEntries(asked.map(({ place }, i) => [`c${place}`, toText(row[i])])));
+  const sql = `SELECT ${[selectShape, ...reads].join(', ')} FROM ${quoteSource(database)}.${quoteSource(table)} WHERE ${conditions.sql}`;
+  const values = [database, table, ...conditions.values];
+  const rows = await askSource(() => source.query<unknown[][]>({ sql, rowsAsArray: true }, values));
+  const shape = tableShape({ columns: now.table?.columns ?? [] });
+  // Where a column is not there any more others may be, too; where the table is gone or a value is too long, none can be had.
+  if (rows === null) return [shape, noColumns].includes(await readShape(source, [database, table])) ? [] : null;
+  if (rows.some(([there]) => toText(there) !== shape)) return null;
+  return rows.map(([, ...row]) => Object.fromEntries(asked.map(({ place }, i) => [`c${place}`, toText(row[i])])));
+}
+
+const noColumns = '0';
+
+async function readShape(source: Queryable, names: readonly [string, string]): Promise<string> {
+  const sql = `SELECT ${selectShape} AS shape`;
+  const rows = await askSource(() => source.query<{ shape: unknown }[]>(sql, [...names]));
+  return toText(rows?.[0]?.shape) ?? noColumns;
 }
 
 function toText(value: unknown): string | null {
@@ -112,23 +183,23 @@ function toText(value: unknown): string | null {
 
 /** An index is used for literals of the column's own kind: numbers bare, everything else as text. */
 function keyCondition(
-  keyed: readonly IndexedColumn[],
+  keyed: readonly SourceColumn[],
   keys: readonly (readonly (string | null)[])[],
 ): { sql: string; values: string[] } {
   const values: string[] = [];
-  const literal = (known: SourceColumn | null, text: string): string => {
+  const literal = (known: SourceColumn | undefined, text: string): string => {
     if (isNumeric(known) && /^-?\d+(?:\.\d+)?(?:e[-+]?\d+)?$/.test(text)) return text;
     values.push(known?.type.kind === 'timestamp' ? text.replace(/\+00$/, '') : text);
     return '?';
   };
-  const names = keyed.map(({ column }) => quoteSource(column.known?.name ?? column.name));
-  const literals = keys.map((row) => keyed.map(({ column }, i) => literal(column.known, row[i] ?? '')));
+  const names = keyed.map(({ name }) => quoteSource(name));
+  const literals = keys.map((row) => keyed.map((column, i) => literal(column, row[i] ?? '')));
   const [name = ''] = names;
   if (names.length === 1) return { sql: `${name} IN (${literals.flat().join(', ')})`, values };
   const each = literals.map((row) => `(${row.map((text, i) => `${names[i] ?? ''} = ${text}`).join(' AND ')})`);
   return { sql: each.join(' OR '), values };
 }
 
-function isNumeric(known: SourceColumn | null): boolean {
+function isNumeric(known: SourceColumn | undefined): boolean {
   return ['integer', 'decimal', 'float', 'year'].includes(known?.type.kind ?? '');
 }

@@ -22,6 +22,8 @@ export interface LockedOffset {
   readonly stateCode: string | null;
   /** The partition that halted the stream, where it is halted and that is known. */
   readonly statePartition: number | null;
+  /** Source time of the newest applied event. */
+  readonly sourceTime: Date | null;
   /** Of the stream: source names of the columns that choose the partition; null with one partition. */
   readonly partitionKey: readonly string[] | null;
   /** Of the stream: the knowledge that holds for what is applied next. */
@@ -29,7 +31,7 @@ export interface LockedOffset {
 }
 
 const selectOffsets = `
-  SELECT o.partition, o.layout, o.position, o.ordinal::text, o.schema_version AS "schemaVersion", s.state, s.state_code AS "stateCode", s.state_partition AS "statePartition", s.partition_key AS "partitionKey", s.knowledge_id::text AS "knowledgeId"
+  SELECT o.partition, o.layout, o.position, o.ordinal::text, o.schema_version AS "schemaVersion", s.state, s.state_code AS "stateCode", s.state_partition AS "statePartition", o.source_time AS "sourceTime", s.partition_key AS "partitionKey", s.knowledge_id::text AS "knowledgeId"
   FROM afterimage.offsets o JOIN afterimage.streams s ON s.id = o.stream_id WHERE o.stream_id = $1`;
 
 type OffsetRow = Omit<LockedOffset, 'ordinal'> & { readonly ordinal: string };

@@ -60,6 +60,11 @@ export const tableKnowledge = control.table(
     /** By MariaDB's clock, whose times the events have. */
     firstSeen: moment('first_seen').notNull(),
     lastSeen: moment('last_seen').notNull(),
+    /** The table was so from an event above this position on, up to the last; null where MariaDB gave no position. */
+    firstPosition: text('first_position'),
+    lastPosition: text('last_position'),
+    /** When it became so, at the latest, by MariaDB's clock; null where rows come from servers with other clocks. */
+    definedAt: moment('defined_at'),
   },
   (t) => [index('table_knowledge_table').on(t.source, t.databaseName, t.tableName, t.id)],
 );
@@ -134,6 +139,11 @@ export interface StoredColumn {
   readonly mirror: string;
   /** Its name in the history segment. */
   readonly history: string;
+  /**
+   * The column's name in MariaDB by the knowledge of the version; null: not known for certain, absent in versions from before
+   * this was kept. The stream's names do not tell, since MaxScale does not see RENAME COLUMN.
+   */
+  readonly source?: string | null;
   /** Identity through renames: the name it was first seen with and the schema version of that, `name@1`. */
   readonly origin: string;
   readonly postgresType: string;

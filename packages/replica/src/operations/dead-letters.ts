@@ -10,6 +10,7 @@ import { quoteName, quoteTable } from '../names.js';
 import { applySchemaChange, isInForce } from '../schema/change.js';
 import { identityOf, rowHash } from '../schema/ddl.js';
 import { fromMirror, toMirror } from '../schema/labels.js';
+import { originsOf } from '../schema/origins.js';
 import { isKeyLeftOut, targetOf, targetSchema } from '../schema/target.js';
 import { type SchemaVersion, keyNames, loadVersions } from '../schema/versions.js';
 import type { TableSettingsProvider } from '../settings.js';
@@ -177,6 +178,7 @@ async function underNewSettings(
   const target = targetSchema(before.fields, settings, knowledge?.table ?? null, {
     isKeyless,
     isDivided: stream.partitions > 1,
+    origins: originsOf(before),
   });
   if (isInForce(before, target, before.fingerprint)) return { ...current, target };
   await checkDivision(client, stream, keyNames(target));

@@ -1,12 +1,13 @@
 import { formatPosition, type Position } from '@afterimage/change-events';
 import type { Pool } from 'pg';
-import type { TableKnowledge, TableStorage } from '@afterimage/mariadb';
+import type { TableStorage } from '@afterimage/mariadb';
 import { StreamContext } from '../apply/context.js';
 import { lockAllOffsets, recordSchemaVersion } from '../apply/offset.js';
 import type { StreamRecord } from '../control/streams.js';
-import { isOfFields, matchColumns } from '../schema/knowledge.js';
+import { hasUncertainOrigin } from '../schema/origins.js';
 import { type KnowledgeRecord, loadKnowledge, loadVersion } from '../schema/versions.js';
 import type { TableSettings } from '../settings.js';
+import { findOriginsNow } from './columns-now.js';
 import { fixTextForms, inTransaction, withConnection } from '../transaction.js';
 
 /** How a table was in MariaDB when it was looked at last; `knowledge` is null while the table is not there. */
@@ -136,8 +137,10 @@ export async function adoptKnowledge(
     const [offset] = offsets;
     if (offset === undefined) return 'nothing';
     const version = await loadVersion(client, stream.id, offset.schemaVersion);
-    if (version === null || version.knowledge?.id === knowledge.id) return 'nothing';
-    if (!isKnownOf(version.fields, knowledge.table, settings)) return 'other-columns';
+    if (version === null) return 'nothing';
+    if (version.knowledge?.id === knowledge.id && !hasUncertainOrigin(version)) return 'nothing';
+    const origins = await findOriginsNow(client, { version, offsets, knowledge, settings });
+    if (origins === null) return 'other-columns';
     const ordinal = offsets.reduce((most, { ordinal: one }) => (one > most ? one : most), 0n) + 1n;
     const gtid = offset.position.split(',')[0]?.split(':')[0] ?? '0-0-0';
     const source = {
@@ -153,19 +156,10 @@ export async function adoptKnowledge(
       },
     };
     const context = new StreamContext(settings);
-    const changed = await context.change(client, source, offset, { knowledge });
+    const changed = await context.change(client, source, offset, { knowledge, isOfRows: true, origins });
     await recordSchemaVersion(client, stream.id, changed.version.version);
     return 'adopted';
   });
-}
-
-type Fields = Parameters<typeof matchColumns>[0];
-
-/** Whether each field is a column, under its own name or as the one that was renamed at its place. */
-function isKnownOf(fields: Fields, table: TableKnowledge, { rename }: TableSettings): boolean {
-  if (isOfFields(fields, table)) return true;
-  const matched = matchColumns(fields, table, rename);
-  return table.columns.length === fields.length && matched.every((column, i) => column === table.columns[i]);
 }
 
 /** Stops a stream until somebody says that it may go on. */

@@ -10,9 +10,10 @@ import type { Relaxation } from './relax.js';
 import type { TableSettings } from '../settings.js';
 import { createSchema, makeChange, storeColumns } from './ddl.js';
 import { type Change, describeChange, planSchemaChange } from './plan.js';
-import type { TargetColumn, TargetSchema } from './target.js';
+import { sourceNameOf, type TargetColumn, type TargetSchema } from './target.js';
 import { storedLabels } from './labels.js';
 import { alignMirror, dropRetypedConstraints } from './constraints.js';
+import type { Followed } from './origins.js';
 import { type KnowledgeRecord, type SchemaVersion, loadVersions } from './versions.js';
 
 export interface SchemaChange {
@@ -25,6 +26,8 @@ export interface SchemaChange {
   readonly names: ReplicaNames;
   /** What `target` was made with. */
   readonly knowledge: KnowledgeRecord | null;
+  /** What the columns of `current` are by that. */
+  readonly followed?: Followed | undefined;
   /** A mirror and a first history segment that are there already, under their own names in this schema, and become the stream's. */
   readonly prepared?: string | undefined;
   /** Constraints that the mirror must do without, because rows that come do not keep them. */
@@ -34,7 +37,12 @@ export interface SchemaChange {
 /** Whether `current` is what the batch's fields and the settings of now ask for. */
 export function isInForce(current: SchemaVersion, target: TargetSchema, fingerprint: string): boolean {
   if (current.fingerprint !== fingerprint) return false;
-  const shape = (columns: readonly (Omit<TargetColumn, 'mapping' | 'known' | 'fill'> | StoredColumn)[]) =>
+  const isSameSource = target.columns.every((column, i) => {
+    const { source } = current.columns[i] ?? {};
+    return source === undefined || source === sourceNameOf(column);
+  });
+  if (!isSameSource) return false;
+  const shape = (columns: readonly (TargetColumn | StoredColumn)[]) =>
     columns.map(({ name, mirror, mappedType, sourceType, unreliable, lookup = false, labels }) => {
       return [name, mirror, mappedType, sourceType, unreliable, lookup, storedLabels(labels)];
     });
@@ -90,8 +98,9 @@ function refusal(names: ReplicaNames, error: unknown): StreamHalted {
 }
 
 async function changeSchema(client: ClientBase, change: SchemaChange): Promise<SchemaVersion> {
-  const { batch, current, target, settings, names, knowledge, relaxed } = change;
-  const changes = planSchemaChange(current, target, settings.rename);
+  const { batch, current, target, settings, names, knowledge, relaxed, followed } = change;
+  const before = current !== null && followed !== undefined ? { ...current, followed } : current;
+  const changes = planSchemaChange(before, target, settings.rename);
   const made = await changeMirror(client, change, changes);
 
   const { next, isNewShape } = nextVersion(change, changes, made);

@@ -70,26 +70,29 @@ function relaxedNames({ relaxed = [] }: MirrorAlignment, kind: Relaxation['kind'
 
 /**
  * Takes checks of labels and unique constraints off columns that change, before they do: the new labels would be refused by
- * the checks, another type would not fit them, and values of it may meet.
+ * the checks, whose names are those of the columns, another type would not fit them, and values of it may meet.
  */
 export async function dropRetypedConstraints(
   client: ClientBase,
   names: ReplicaNames,
   changes: readonly Change[],
 ): Promise<SchemaStep[]> {
-  const retyped = new Set(
-    changes.flatMap((change) => (change.kind === 'retype' || change.kind === 'relabel' ? [change.from.mirror] : [])),
+  const changed = new Set(
+    changes.flatMap((change) => {
+      const isRenamed = change.kind === 'rename' && change.from.mirror !== change.to.mirror;
+      return isRenamed || change.kind === 'retype' || change.kind === 'relabel' ? [change.from.mirror] : [];
+    }),
   );
-  if (retyped.size === 0) return [];
+  if (changed.size === 0) return [];
   const there = await readMirror(client, names);
   const steps: SchemaStep[] = [];
   for (const column of there.values()) {
-    if (!retyped.has(column.name) || column.check === null) continue;
+    if (!changed.has(column.name) || column.check === null) continue;
     const statement = `ALTER TABLE ${quoteTable(names.mirror)} DROP CONSTRAINT ${quoteName(column.check)}`;
     await client.query(statement);
     steps.push({ kind: 'constraint', column: column.name, detail: 'labels free', statement });
   }
-  return [...steps, ...(await dropUnique(client, names, retyped))];
+  return [...steps, ...(await dropUnique(client, names, changed))];
 }
 
 async function alignNotNull(

@@ -5,7 +5,7 @@ import { type ReplicaNames, enumName, fitName, quoteLiteral, quoteName, quoteTab
 import { castExpression, textOf } from './cast.js';
 import { createEnum, dropEnum, enumLabels, mirrorType, relabel, storedLabels } from './labels.js';
 import { type Change, describeChange } from './plan.js';
-import type { TargetColumn } from './target.js';
+import { sourceNameOf, type TargetColumn } from './target.js';
 
 export interface MirrorDdl {
   readonly names: ReplicaNames;
@@ -93,7 +93,12 @@ async function statementsFor(
     case 'drop':
       return [`ALTER TABLE ${mirror} DROP COLUMN ${quoteName(change.column.mirror)}`];
     case 'rename':
-      return renameStatements(ddl.names, change);
+      return renameStatements(ddl.names, change.from, {
+        from: change.aside ?? change.from.mirror,
+        to: change.to.mirror,
+      });
+    case 'set-aside':
+      return renameStatements(ddl.names, change.column, { from: change.column.mirror, to: change.aside });
     case 'add':
       return addStatements(ddl.names, change.column, ddl.filled);
     case 'rekey':
@@ -103,11 +108,15 @@ async function statementsFor(
   }
 }
 
-function renameStatements(names: ReplicaNames, { from, to }: Extract<Change, { kind: 'rename' }>): string[] {
-  if (from.mirror === to.mirror) return [];
-  const column = `RENAME COLUMN ${quoteName(from.mirror)} TO ${quoteName(to.mirror)}`;
-  const type = `ALTER TYPE ${quoteTable(enumName(names, from.mirror))} RENAME TO ${quoteName(enumName(names, to.mirror).table)}`;
-  return [`ALTER TABLE ${quoteTable(names.mirror)} ${column}`, ...(from.labels === 'enum' ? [type] : [])];
+function renameStatements(
+  names: ReplicaNames,
+  { labels }: StoredColumn,
+  { from, to }: { readonly from: string; readonly to: string },
+): string[] {
+  if (from === to) return [];
+  const column = `RENAME COLUMN ${quoteName(from)} TO ${quoteName(to)}`;
+  const type = `ALTER TYPE ${quoteTable(enumName(names, from))} RENAME TO ${quoteName(enumName(names, to).table)}`;
+  return [`ALTER TABLE ${quoteTable(names.mirror)} ${column}`, ...(labels === 'enum' ? [type] : [])];
 }
 
 /** A constant default fills all rows without writing them (PostgreSQL manual, "Modifying Tables"); it is not for rows to come. */
@@ -225,16 +234,23 @@ export function storeColumns(options: {
   const { version, target, before, changes, widened, filled } = options;
   const former = new Map(before.map((column) => [column.name, column]));
   for (const change of changes) if (change.kind === 'rename') former.set(change.to.name, change.from);
-  return target.map(({ mapping: _, known: __, lookup, fill: ___, labels, ...column }): StoredColumn => {
-    const from = former.get(column.name);
-    const fill = from === undefined ? filled.get(column.name) : from.fill;
+  return target.map((column): StoredColumn => {
+    const { name, mirror, history, mappedType, sourceType, unreliable, lookup, labels } = column;
+    const from = former.get(name);
+    const fill = from === undefined ? filled.get(name) : from.fill;
     return {
-      ...column,
+      name,
+      mirror,
+      history,
+      mappedType,
+      sourceType,
+      unreliable,
+      source: sourceNameOf(column),
       ...(lookup && { lookup }),
       ...(fill !== undefined && { fill }),
-      ...storeLabels(labels, options.kept.get(column.name) ?? from?.kept),
-      origin: from?.origin ?? `${column.name}@${version}`,
-      postgresType: widened.has(column.name) || keepsWidened(from, column) ? 'text' : column.mappedType,
+      ...storeLabels(labels, options.kept.get(name) ?? from?.kept),
+      origin: from?.origin ?? `${name}@${version}`,
+      postgresType: widened.has(name) || keepsWidened(from, column) ? 'text' : mappedType,
     };
   });
 }

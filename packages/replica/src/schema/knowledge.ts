@@ -1,34 +1,5 @@
-import type { Field } from '@afterimage/change-events';
 import type { ColumnKnowledge as SourceColumn, TableKnowledge } from '@afterimage/mariadb';
 import type { ColumnKnowledge } from '../types/index.js';
-import type { RenamePolicy } from '../settings.js';
-
-/**
- * The column of MariaDB that each field of the stream is, where that is known: the one of the same name, as MaxScale
- * writes it. A column that is left over at the place of a field that is left over was renamed in a way that MaxScale does
- * not see (RENAME COLUMN): the stream goes on under the old name.
- */
-export function matchColumns(
-  fields: readonly Field[],
-  knowledge: TableKnowledge | null,
-  rename: RenamePolicy,
-): (SourceColumn | undefined)[] {
-  const columns = knowledge?.columns ?? [];
-  const byName = new Map(columns.map((column) => [column.streamName, column]));
-  const names = new Set(fields.map(({ name }) => name));
-  const isSameLength = columns.length === fields.length && rename === 'infer';
-  return fields.map(({ name }, place) => {
-    const named = byName.get(name);
-    if (named !== undefined || !isSameLength) return named;
-    const there = columns[place];
-    return there === undefined || names.has(there.streamName) ? undefined : there;
-  });
-}
-
-/** Whether the knowledge is of the table that the fields describe: the same columns in the same order. */
-export function isOfFields(fields: readonly Field[], { columns }: TableKnowledge): boolean {
-  return columns.length === fields.length && fields.every(({ name }, i) => columns[i]?.streamName === name);
-}
 
 /** What the types need to know of a column. The configuration goes before what MariaDB says. */
 export function knowColumn(configured: ColumnKnowledge | undefined, column: SourceColumn | undefined): ColumnKnowledge {

@@ -8,7 +8,8 @@ import type { TableSettings } from '../settings.js';
 import { fillOf } from './fill.js';
 import { wantedIndexes } from './indexes.js';
 import { type LabelForm, chooseLabelForm } from './labels.js';
-import { keyOfKnowledge, knowColumn, matchColumns } from './knowledge.js';
+import { keyOfKnowledge, knowColumn } from './knowledge.js';
+import { findOrigins, type Origin, originsOf } from './origins.js';
 import {
   type ColumnKnowledge,
   type ColumnMapping,
@@ -33,19 +34,36 @@ export type TargetColumn = Pick<
   readonly mapping: ColumnMapping;
   /** What MariaDB says of it, where that is known. */
   readonly known: SourceColumn | null;
+  /** Whether it is certain that it is this column of MariaDB. */
+  readonly isCertain: boolean;
   /** Whether its values are read from MariaDB, because the stream loses or bends them. */
   readonly lookup: boolean;
+  /** Whether they would be, if it were certain which column of MariaDB it is. */
+  readonly isLeftOut: boolean;
   /** What the rows have in it that are there when it is added; null = NULL. */
   readonly fill: string | null;
   /** What the mirror makes of its labels; null = it has none. */
   readonly labels: LabelForm | null;
 };
 
+/** The name in MariaDB of a column of which it is certain which it is; else null. */
+export function sourceNameOf({ known, isCertain }: Pick<TargetColumn, 'known' | 'isCertain'>): string | null {
+  return isCertain ? (known?.name ?? null) : null;
+}
+
+/** What the names alone say. */
+function namesakes(fields: readonly Field[], table: TableKnowledge | null): Origin[] {
+  if (table === null) return [];
+  return findOrigins(fields, { table, isOfRows: false, isNear: true, before: null, followed: new Map() });
+}
+
 export interface TargetOptions {
   /** Rows are matched whole, whatever key is known. */
   readonly isKeyless?: boolean;
   /** The stream has several partitions. */
   readonly isDivided?: boolean;
+  /** Of each field. Default: what the names say. */
+  readonly origins?: readonly Origin[];
 }
 
 /** Throws StreamHalted when the configured key names a column that is not there, or a configured type is none. */
@@ -53,15 +71,22 @@ export function targetSchema(
   fields: readonly Field[],
   settings: TableSettings,
   knowledge: TableKnowledge | null,
-  { isKeyless = false, isDivided = false }: TargetOptions = {},
+  { isKeyless = false, isDivided = false, origins = namesakes(fields, knowledge) }: TargetOptions = {},
 ): TargetSchema {
-  const known = matchColumns(fields, knowledge, settings.rename);
+  const known = origins.map(({ column }) => column ?? undefined);
   const mirrorNames = mirrorColumnNames(fields.map((field, i) => known[i]?.name ?? field.name));
   const historyNames = historyColumnNames(mirrorNames);
+  // Rows are found by their key.
+  const isCertainOf = (name: string): boolean =>
+    origins[fields.findIndex((field) => field.name === name)]?.isCertain === true;
   const key = isKeyless ? null : (settings.key ?? keyInStream(fields, known, knowledge));
+  const isKeyCertain = key?.every(isCertainOf) === true;
   const columns = fields.map((field, i): TargetColumn => {
     const source = known[i] ?? null;
+    const isCertain = origins[i]?.isCertain === true;
     const mapping = mapKnown(field, source, settings);
+    const isAsked = isLookedUp(field, { source, mapping, key, settings });
+    const canBeAsked = isCertain && isKeyCertain;
     return {
       name: field.name,
       mirror: mirrorNames[i] ?? field.name,
@@ -71,8 +96,10 @@ export function targetSchema(
       unreliable: mapping.unreliable,
       mapping,
       known: source,
-      lookup: isLookedUp(field, { source, mapping, key, settings }),
-      fill: source === null ? null : fillOf(source, settings.types),
+      isCertain,
+      lookup: isAsked && canBeAsked,
+      isLeftOut: isAsked && !canBeAsked,
+      fill: fillOf(source, settings.types),
       labels: chooseLabelForm(mapping, {
         wanted: settings.labels,
         isChosen: configuredColumn(field, settings)?.postgres !== undefined,
@@ -89,7 +116,7 @@ export function targetOf(version: SchemaVersion, settings: TableSettings): Targe
     version.fields,
     { ...settings, key: keyNames(version) },
     version.knowledge?.table ?? null,
-    { isKeyless: version.key === null },
+    { isKeyless: version.key === null, origins: originsOf(version) },
   );
   return { columns, key: version.key, indexes };
 }

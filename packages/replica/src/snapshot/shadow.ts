@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Field } from '@afterimage/change-events';
+import { type Field, formatPosition, positionAfterGtids } from '@afterimage/change-events';
 import type { TableKnowledge } from '@afterimage/mariadb';
 import type { ClientBase, Pool } from 'pg';
 import { recordKnowledge } from '../apply/source.js';
@@ -39,6 +39,8 @@ export interface Shadow {
   readonly knowledge: KnowledgeRecord;
   /** The schema version that it is like; 0: the stream has none yet, and it may become the mirror. */
   readonly version: number;
+  /** What it is like; null: the stream has no version yet. */
+  readonly current: CurrentReplica | null;
 }
 
 export interface ShadowOptions {
@@ -46,7 +48,7 @@ export interface ShadowOptions {
   readonly settingsOf: TableSettingsProvider;
   /** The columns of the source's table, as the stream would describe them. */
   readonly fields: readonly Field[];
-  /** What MariaDB says of the table at the place. */
+  /** What MariaDB says of the table at the place; it is kept so since. */
   readonly knowledge: TableKnowledge;
   readonly place: SnapshotPlace;
 }
@@ -74,7 +76,9 @@ export async function createShadow(
   pool: Pool,
   { stream, settingsOf, fields, knowledge: table, place }: ShadowOptions,
 ): Promise<Shadow> {
-  const knowledge = { table, id: await recordKnowledge(pool, stream, { table, at: place.at.toISOString() }) };
+  const position = place.gtids === '' ? null : formatPosition(positionAfterGtids(place.gtids));
+  const seen = { table, at: place.at.toISOString(), first: position, last: position };
+  const knowledge = { table, id: await recordKnowledge(pool, stream, seen) };
   return inTransaction(pool, async (client) => {
     const settings = settingsOf(stream);
     if (settings === undefined) throw new Error(`${stream.database}.${stream.table} is not in the configuration`);
@@ -95,6 +99,7 @@ export async function createShadow(
       target,
       knowledge,
       version: current?.version.version ?? 0,
+      current,
     };
     await makeChange(client, { kind: 'create' }, ddlOf(shadow));
     if (shadow.version === 0) await createReadHistory(client, shadow, place);
