@@ -161,9 +161,14 @@ describe.skipIf(skip)('with the MariaDB behind MaxScale known', () => {
     await rig.source.query('UPDATE wide SET v = v + 1 WHERE a < 10');
     await rig.source.query('DELETE FROM wide WHERE a > 17');
     await eventually('SELECT count(*)::int, sum(v)::int FROM shop.wide', [[18, 163]]);
-    expect(await rows(`SELECT partitions, partition_key FROM afterimage.streams WHERE table_name = 'wide'`)).toEqual([
-      [3, ['b', 'a']],
-    ]);
+    const division = `SELECT partitions, partition_key FROM afterimage.streams WHERE table_name = 'wide'`;
+    expect(await rows(division)).toEqual([[3, ['b', 'a']]]);
+    // The stream keeps the former name.
+    await rig.source.query('ALTER TABLE wide RENAME COLUMN a TO n');
+    await rig.replaceProcess(0);
+    await rig.source.query(`INSERT INTO wide (n, b, v) VALUES (20, 'b1', 100)`);
+    await eventually('SELECT count(*)::int, sum(v)::int FROM shop.wide', [[19, 263]]);
+    expect(await rows(division)).toEqual([[3, ['b', 'a']]]);
   });
 
   it('a key that the stream cannot tell apart is not taken', async () => {

@@ -60,7 +60,12 @@ export async function runReader(options: ReaderOptions): Promise<void> {
     await Promise.all(
       sources.map(async ({ name, config: source, connection }) => {
         const log = logger.child({ source: name });
-        const tables = await resolveRegistrations(name, source, { postgres: pool, logger: log, signal });
+        const tables = await resolveRegistrations(name, source, {
+          postgres: pool,
+          rename: config.writer.rename,
+          logger: log,
+          signal,
+        });
         if (tables === null) return;
         await readSource({
           name,

@@ -1,15 +1,15 @@
-import { openSourceDatabase, readTableKnowledge } from '@afterimage/mariadb';
+import { openSourceDatabase } from '@afterimage/mariadb';
 import {
-  askSource,
   describeError,
   endSourceWait,
-  keyOfKnowledge,
   noteSourceWait,
+  readStreamKey,
   SourceUnavailable,
   type TableRegistration,
   undivided,
 } from '@afterimage/replica';
 import {
+  type Config,
   type ConfiguredTable,
   createBackoff,
   type Logger,
@@ -19,9 +19,12 @@ import {
   type SourceConfig,
 } from '@afterimage/service';
 import type { Pool } from 'pg';
+import { explainMissingTables } from './missing-tables.js';
 
 interface Circumstances {
   readonly postgres: Pool;
+  /** What holds for tables that don't say: writer.rename. */
+  readonly rename: Config['writer']['rename'];
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
@@ -57,16 +60,16 @@ function isDivided({ settings }: ConfiguredTable): boolean {
 }
 
 async function learnKey(
-  { source, database, table }: ConfiguredTable,
+  { source, database, table, settings }: ConfiguredTable,
   { mariadb }: SourceConfig,
   circumstances: Circumstances,
 ): Promise<string[] | null> {
   if (mariadb === undefined) return null;
-  const { logger, signal } = circumstances;
-  const pool = openSourceDatabase({ ...resolveMariadb(mariadb), connections: 1 });
+  const { postgres, rename, logger, signal } = circumstances;
+  const server = openSourceDatabase({ ...resolveMariadb(mariadb), connections: 1 });
   try {
-    const knowledge = await askPatiently(source, () => readTableKnowledge(pool, database, table), circumstances);
-    const key = knowledge === null ? null : keyOfKnowledge(knowledge);
+    const names = { source, database, table, rename: settings.rename ?? rename };
+    const key = await askPatiently(source, () => readStreamKey(postgres, server, names), circumstances);
     if (key === null && !signal.aborted)
       logger.warn(
         { database, table },
@@ -74,7 +77,7 @@ async function learnKey(
       );
     return key;
   } finally {
-    await pool.end().catch(() => undefined);
+    await server.end().catch(() => undefined);
   }
 }
 
@@ -88,12 +91,13 @@ async function askPatiently<T>(
   const waiter = { source, waiter: 'reader' };
   while (!signal.aborted) {
     try {
-      const answer = await askSource(ask);
+      const answer = await ask();
       if (backoff.attempts > 0) await endSourceWait(postgres, waiter).catch(() => undefined);
       return answer;
     } catch (error) {
       const pauseMs = backoff.next();
-      logger.warn({ error: describeError(error), delayMs: pauseMs }, 'MariaDB cannot be asked for a key: trying again');
+      const why = describeError(explainMissingTables(error));
+      logger.warn({ error: why, delayMs: pauseMs }, 'the key of a table cannot be learnt: trying again');
       if (error instanceof SourceUnavailable)
         await noteSourceWait(postgres, waiter, { error, pauseMs }).catch(() => undefined);
       await sleep(pauseMs, signal);

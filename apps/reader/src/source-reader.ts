@@ -15,6 +15,7 @@ import type { ChangeSource } from './change-source.js';
 import type { ReaderMetrics } from './metrics.js';
 import type { Progress } from './progress.js';
 import type { StreamLimits } from './stream-lanes.js';
+import { explainMissingTables } from './missing-tables.js';
 import { readStream } from './stream-reader.js';
 import { createErrorLog, logTrouble } from './trouble.js';
 
@@ -114,13 +115,4 @@ async function readWhileLocked(options: SourceReaderOptions, lock: ReaderLock): 
 
 function divisionOf(tables: readonly TableRegistration[], { database, table }: StreamRecord): Division {
   return tables.find((t) => t.database === database && t.table === table)?.division ?? undivided;
-}
-
-/** PostgreSQL's "relation or schema does not exist" means here that nobody has migrated. */
-function explainMissingTables(error: unknown): unknown {
-  const { code } = (error ?? {}) as { code?: unknown };
-  if (code !== '42P01' && code !== '3F000') return error;
-  return Object.assign(new Error('the control tables are missing: run `afterimage migrate`', { cause: error }), {
-    code,
-  });
 }
