@@ -5,17 +5,9 @@ import type { ColumnKnowledge, TableKnowledge } from '@afterimage/mariadb';
 import { type TestDatabase, createDatabase } from '../../../test/harness/databases.js';
 import { recordHalt, refreshState } from '../src/apply/offset.js';
 import { recordKnowledge, type SeenKnowledge } from '../src/apply/source.js';
-import {
-  adoptKnowledge,
-  createApplier,
-  findStream,
-  haltForSource,
-  readStatus,
-  registerStreams,
-  resumeStream,
-} from '../src/index.js';
+import { createApplier, findStream, haltForSource, readStatus, registerStreams, resumeStream } from '../src/index.js';
 import { ScriptedStream, field, testSettings } from './batches.js';
-import { integer, know as knowTable, notNull, tableOf } from './known.js';
+import { adopt as adoptTable, integer, know as knowTable, notNull, tableOf } from './known.js';
 
 let database: TestDatabase;
 let source: ScriptedStream;
@@ -35,16 +27,10 @@ const rows = async (sql: string) => (await database.pool.query<unknown[]>({ text
 const know = (key: string, columns: readonly ColumnKnowledge[]): Promise<void> =>
   knowTable(database.pool, tableOf(key, columns));
 
-/** What the watcher does when MariaDB said so after `first` and before `last`. */
-async function adopt(
-  table: TableKnowledge,
-  { first = null, last = null, definedAt = null }: Partial<SeenKnowledge> = {},
-) {
-  const seen = { table, at: '2026-01-01 00:00:00+00', first, last, definedAt };
-  const id = await recordKnowledge(database.pool, source.stream, seen);
+const adopt = async (table: TableKnowledge, seen: Partial<SeenKnowledge> = {}) => {
   const stream = await findStream(database.pool, 'shop.orders');
-  return adoptKnowledge(database.pool, { stream, settings: testSettings({ key: null }), knowledge: { id, table } });
-}
+  return adoptTable(database.pool, { ...seen, stream, settings: testSettings({ key: null }), table });
+};
 
 describe('a row of before its column became NOT NULL', () => {
   const fields = [field('id', 'int', 'int'), field('a', 'int', 'int')];

@@ -1,5 +1,7 @@
 import type { ColumnKnowledge, IndexKnowledge, TableKnowledge } from '@afterimage/mariadb';
 import type { Pool } from 'pg';
+import { recordKnowledge, type SeenKnowledge } from '../src/apply/source.js';
+import { adoptKnowledge, type Adoption, type StreamRecord, type TableSettings } from '../src/index.js';
 
 /** What MariaDB would say of columns and of the table `shop.orders`, for tests without one. */
 export function integer(name: string, changes: Partial<ColumnKnowledge> = {}): ColumnKnowledge {
@@ -60,4 +62,17 @@ export async function know(pool: Pool, table: TableKnowledge): Promise<void> {
      UPDATE afterimage.streams SET knowledge_id = k.id FROM k`,
     [JSON.stringify(table)],
   );
+}
+
+export interface Adopted extends Partial<Pick<SeenKnowledge, 'first' | 'last' | 'definedAt'>> {
+  readonly stream: StreamRecord;
+  readonly settings: TableSettings;
+  readonly table: TableKnowledge;
+}
+
+/** What the watcher does when MariaDB says so. */
+export async function adopt(pool: Pool, { stream, settings, table, ...seen }: Adopted): Promise<Adoption> {
+  const at = '2026-01-01 00:00:00+00';
+  const id = await recordKnowledge(pool, stream, { first: null, last: null, ...seen, table, at });
+  return adoptKnowledge(pool, { stream, settings, knowledge: { id, table } });
 }

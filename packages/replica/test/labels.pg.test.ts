@@ -23,7 +23,7 @@ import {
 } from '../src/index.js';
 import { enumName, quoteTable, replicaNames } from '../src/names.js';
 import { ScriptedStream, field, testSettings } from './batches.js';
-import { integer, know, labelled, notNull, tableOf } from './known.js';
+import { adopt, integer, know, labelled, notNull, tableOf } from './known.js';
 
 let database: TestDatabase;
 let source: ScriptedStream;
@@ -63,6 +63,8 @@ const checks = () =>
 const rebuilt = (changes: Partial<TableSettings> = {}, apply = false) =>
   rebuild(database.pool, { stream, settingsOf: settingsOf(changes), apply });
 const orders = (...labels: string[]) => tableOf('id', [integer('id', notNull), labelled('state', 'enum', labels)]);
+
+const named = (name: string) => ({ name, streamName: name });
 
 /** As the stream has it: upper-case hex of the index, low byte first. */
 const hex = (index: number) =>
@@ -142,7 +144,8 @@ describe('labels: enum', () => {
     insert(5);
     await apply();
     const renamed = labelled('phase', 'enum', ['new', 'old']);
-    await know(database.pool, tableOf('id', [integer('id', notNull), renamed]));
+    const table = tableOf('id', [integer('id', notNull), renamed]);
+    expect(await adopt(database.pool, { stream, settings: settingsOf()(), table })).toBe('adopted');
     insert(6);
     await apply();
     expect(await types()).toEqual([['orders$phase', ['', 'new', 'old']]]);
@@ -157,6 +160,31 @@ describe('labels: enum', () => {
     ]);
     expect(await rebuilt({ rename: 'drop-add' })).toMatchObject({ equal: true });
     expect(await listSchemaVersions(database.pool, stream.id)).toHaveLength(6);
+  });
+
+  test('columns that exchange names exchange those of their types', async () => {
+    const [id, state, kind] = [
+      integer('id', notNull),
+      labelled('state', 'enum', ['a', 'b']),
+      labelled('kind', 'enum', ['x', 'y']),
+    ];
+    await know(database.pool, tableOf('id', [id, state, kind]));
+    source.fields = [...source.fields, field('kind', 'enum', 'string')];
+    source.transaction(['insert', 1, '01', '02']);
+    await apply();
+    const table = tableOf('id', [id, { ...state, ...named('kind') }, { ...kind, ...named('state') }]);
+    const proven = { first: '', last: '0-1-9:1' };
+    expect(await adopt(database.pool, { stream, settings: settingsOf()(), table, ...proven })).toBe('adopted');
+    expect(await types()).toEqual([
+      ['orders$kind', ['', 'a', 'b']],
+      ['orders$state', ['', 'x', 'y']],
+    ]);
+    source.transaction(['insert', 2, '02', '01']);
+    expect(await apply()).toMatchObject({ kind: 'applied', refused: 0 });
+    expect(await rows('SELECT id, kind::text, state::text FROM shop.orders ORDER BY id')).toEqual([
+      [1, 'a', 'y'],
+      [2, 'b', 'x'],
+    ]);
   });
 
   test('an ENUM may be a part of the key, or of rows that are matched whole', async () => {
