@@ -24,6 +24,9 @@ afterEach(() => database.drop());
 const applier = () => createApplier(database.pool, () => testSettings({ key: null }));
 const rows = async (sql: string) => (await database.pool.query<unknown[]>({ text: sql, rowMode: 'array' })).rows;
 
+const countWaiting = async () =>
+  (await rows(`SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)).length;
+
 const know = (key: string, columns: readonly ColumnKnowledge[]): Promise<void> =>
   knowTable(database.pool, tableOf(key, columns));
 
@@ -123,6 +126,35 @@ describe('a key', () => {
     await applier().apply(source.transaction(['insert', '', 5]).cut());
     const [status] = await readStatus(database.pool);
     expect(status?.leftOutKey).toEqual({ columns: ['id'], cause: 'bent' });
+  });
+});
+
+describe('a batch that waited for the writer of another partition', () => {
+  test('is applied under what that one has brought into force', async () => {
+    await know('id', [integer('id', notNull), integer('a')]);
+    source.fields = [field('id', 'int', 'int'), field('a', 'int', 'int')];
+    const writer = applier();
+    await writer.apply(source.transaction(['insert', 1, 5]).cut());
+    const other = await database.pool.connect();
+    try {
+      await other.query('BEGIN');
+      await other.query('SELECT FROM afterimage.offsets FOR UPDATE');
+      const applied = writer.apply(source.transaction(['insert', 2, 6]).cut());
+      await expect.poll(countWaiting).toBe(1);
+      await other.query(
+        `WITH k AS (INSERT INTO afterimage.table_knowledge (source, database_name, table_name, knowledge, first_seen, last_seen)
+           SELECT source, database_name, table_name, knowledge, now(), now() FROM afterimage.table_knowledge RETURNING id),
+         v AS (INSERT INTO afterimage.schema_versions
+           SELECT (jsonb_populate_record(v, jsonb_build_object('version', 2, 'knowledge_id', k.id))).* FROM afterimage.schema_versions v, k),
+         s AS (UPDATE afterimage.streams SET knowledge_id = k.id FROM k)
+         UPDATE afterimage.offsets SET schema_version = 2`,
+      );
+      await other.query('COMMIT');
+      expect(await applied).toMatchObject({ kind: 'applied', events: 1 });
+    } finally {
+      other.release();
+    }
+    expect(await rows('SELECT max(version) FROM afterimage.schema_versions')).toEqual([[2]]);
   });
 });
 
