@@ -226,6 +226,22 @@ describe('columns that exchange names', () => {
   });
 });
 
+test('a column that takes the name of a renamed one is another, in history too', async () => {
+  const [id, a, z] = [field('id', 'int', 'int'), field('a', 'int', 'int'), field('z', 'int', 'int')];
+  await know('id', [integer('id', notNull), integer('a')]);
+  source.fields = [id, a];
+  await applier().apply(source.transaction(['insert', 1, 5]).cut());
+  expect(await adopt(tableOf('id', [integer('id', notNull), integer('z')]))).toBe('adopted');
+  await know('id', [integer('id', notNull), integer('z'), integer('a')]);
+  await applier().apply(source.alter([id, z, a]).transaction(['insert', 2, 6, 7]).cut());
+  const expected = [
+    [1, 5, null],
+    [2, 6, 7],
+  ];
+  expect(await rows('SELECT id, z, a FROM shop.orders ORDER BY id')).toEqual(expected);
+  expect(await rows('SELECT id, z, a FROM shop_history.orders ORDER BY id')).toEqual(expected);
+});
+
 test('what MariaDB says is kept without its NULs, whatever escapes its texts hold', async () => {
   const comments = ['a\0b', String.raw`\u0000`, String.raw`\\u0000`];
   const table = tableOf(

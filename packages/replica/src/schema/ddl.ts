@@ -233,7 +233,11 @@ export function storeColumns(options: {
 }): StoredColumn[] {
   const { version, target, before, changes, widened, filled } = options;
   const former = new Map(before.map((column) => [column.name, column]));
-  for (const change of changes) if (change.kind === 'rename') former.set(change.to.name, change.from);
+  for (const change of changes) {
+    if (change.kind === 'rename') former.set(change.to.name, change.from);
+    // Another column had its name.
+    if (change.kind === 'add') former.delete(change.column.name);
+  }
   return target.map((column): StoredColumn => {
     const { name, mirror, history, mappedType, sourceType, unreliable, lookup, labels } = column;
     const from = former.get(name);
