@@ -131,16 +131,29 @@ export function isSince(definedAt: Date | null, seconds: number): boolean {
 }
 
 /**
- * Asks MariaDB what a table is now, and records it; null when there is none. Who asks for the same table at the same time
- * waits: so what was asked for last is recorded last, however slow an answer is.
+ * Asks MariaDB what a table is now, and records it; null when there is none. Nothing is locked while MariaDB is asked, which
+ * may not answer for long: where something else was recorded meanwhile this may be older, and MariaDB is asked again. So
+ * readings are recorded in the order in which they were true.
  */
 export async function readAndRecord(pool: Pool, source: Queryable, names: TableNames): Promise<KnowledgeRecord | null> {
-  return inTransaction(pool, async (client) => {
-    await lockKnowledge(client, names);
+  for (;;) {
+    const newest = await findNewestId(pool, names);
     const seen = await askSource(() => readKnowledge(source, names));
     if (seen === null) return null;
-    return { id: await record(client, names, seen), table: seen.table };
-  });
+    const id = await inTransaction(pool, async (client) => {
+      await lockKnowledge(client, names);
+      return (await findNewestId(client, names)) === newest ? record(client, names, seen) : null;
+    });
+    if (id !== null) return { id, table: seen.table };
+  }
+}
+
+async function findNewestId(client: Pick<ClientBase | Pool, 'query'>, names: TableNames): Promise<string | null> {
+  const { rows } = await client.query<{ id: string | null }>(
+    `SELECT max(id)::text AS id FROM afterimage.table_knowledge WHERE source = $1 AND database_name = $2 AND table_name = $3`,
+    [names.source, names.database, names.table],
+  );
+  return rows[0]?.id ?? null;
 }
 
 /** The positions enclose the reading: what is above the one after it came later, what is covered by the one before it earlier. */
@@ -226,7 +239,7 @@ async function record(
   );
   const names = [source, database, table];
   const same = await client.query<{ id: string }>(
-    `UPDATE afterimage.table_knowledge SET last_seen = greatest(last_seen, $5::timestamptz), last_position = coalesce($6, last_position),
+    `UPDATE afterimage.table_knowledge SET last_seen = greatest(last_seen, $5::timestamptz), last_position = CASE WHEN last_seen <= $5 THEN coalesce($6, last_position) ELSE last_position END,
             first_position = coalesce(first_position, $7)
      WHERE id = (SELECT max(id) FROM afterimage.table_knowledge WHERE source = $1 AND database_name = $2 AND table_name = $3)
        AND knowledge = $4::jsonb RETURNING id::text`,
