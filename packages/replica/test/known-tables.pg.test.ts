@@ -195,6 +195,13 @@ describe('columns that exchange names', () => {
     ]);
   });
 
+  test('are not told from them by the time of a row of another domain, which came after the look', async () => {
+    source.domain = 7;
+    await applier().apply(source.transaction(['insert', 2, 7, 8]).cut());
+    const seen = { first: '0-1-3:4294967295', last: '0-1-3:4294967295' };
+    expect(await adopt(swapped, { ...seen, definedAt: new Date(1_700_000_000_000).toISOString() })).toBe('other-columns');
+  });
+
   test('keep their values when MaxScale learns of it', async () => {
     await applier().apply(source.transaction(['insert', 2, 7, 8]).cut());
     expect(await adopt(swapped, { first: '0-1-2:4294967295', last: '0-1-3:4294967295' })).toBe('adopted');

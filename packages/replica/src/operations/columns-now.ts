@@ -1,4 +1,4 @@
-import { covers, isWholeTransaction, parsePosition } from '@afterimage/change-events';
+import { covers, coversAll, isWholeTransaction, parsePosition } from '@afterimage/change-events';
 import type { ColumnKnowledge as SourceColumn } from '@afterimage/mariadb';
 import type { ClientBase, Pool } from 'pg';
 import { isSince } from '../apply/source.js';
@@ -49,7 +49,8 @@ export interface NowOptions {
 }
 
 /**
- * What the fields of a version are in a later reading of the table, in which their mirror can be brought to that. Null where it cannot be told of each field which column it is now, or where MariaDB has more or fewer columns.
+ * What the fields of a version are in a later reading of the table, to which the mirror can be brought then. Null where it
+ * cannot be told of each field which column it is now, or where MariaDB has more or fewer columns.
  */
 export async function findOriginsNow(
   client: Queries,
@@ -81,9 +82,12 @@ async function isOfLastRow(client: Queries, id: string, offsets: NowOptions['off
   if (seen === undefined) return false;
   const [first, last] = [parsePosition(seen.first), parsePosition(seen.last)];
   return offsets.some(({ position, sourceTime }) => {
-    const isLater = isSince(seen.definedAt, (sourceTime?.getTime() ?? 0) / 1000);
-    const events = [...parsePosition(position).values()].filter((event) => !isWholeTransaction(event));
-    return events.some((event) => (isLater || !covers(first, event)) && covers(last, event));
+    const applied = parsePosition(position);
+    const events = [...applied.values()].filter((event) => !isWholeTransaction(event));
+    // The time is that of one event, in whatever domain.
+    const isLater = events.length > 0 && isSince(seen.definedAt, (sourceTime?.getTime() ?? 0) / 1000);
+    if (isLater && coversAll(last, applied)) return true;
+    return events.some((event) => !covers(first, event) && covers(last, event));
   });
 }
 
