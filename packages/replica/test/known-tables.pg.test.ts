@@ -199,7 +199,9 @@ describe('columns that exchange names', () => {
     source.domain = 7;
     await applier().apply(source.transaction(['insert', 2, 7, 8]).cut());
     const seen = { first: '0-1-3:4294967295', last: '0-1-3:4294967295' };
-    expect(await adopt(swapped, { ...seen, definedAt: new Date(1_700_000_000_000).toISOString() })).toBe('other-columns');
+    expect(await adopt(swapped, { ...seen, definedAt: new Date(1_700_000_000_000).toISOString() })).toBe(
+      'other-columns',
+    );
   });
 
   test('keep their values when MaxScale learns of it', async () => {
@@ -230,6 +232,52 @@ describe('columns that exchange names', () => {
       [1, 5, 6, null],
       [2, 7, 8, 9],
     ]);
+  });
+});
+
+describe('a column that was renamed in a way that the stream does not tell', () => {
+  const price = {
+    definition: 'decimal(30,10)',
+    type: { kind: 'decimal', precision: 30, scale: 10, isUnsigned: false, isZerofill: false },
+  } as const;
+  const [id, paid, note] = [
+    field('id', 'int', 'int'),
+    field('price', 'decimal', 'double'),
+    field('note', 'int', 'int'),
+  ] as const;
+  const renamed = [integer('number', notNull), integer('cost', price)];
+  const types = `SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
+    WHERE attrelid = 'shop.orders'::regclass AND attnum > 0 AND NOT attisdropped`;
+
+  beforeEach(async () => {
+    await know('id', [integer('id', notNull), integer('price', price)]);
+    source.fields = [id, paid];
+    await applier().apply(source.transaction(['insert', 1, 5]).cut());
+    expect(await adopt(tableOf('number', renamed))).toBe('adopted');
+  });
+
+  test('keeps its type and its name when another is added, though nothing proves that it is the same', async () => {
+    await know('number', [...renamed, integer('note')]);
+    const added = source.alter([id, paid, note]).transaction(['insert', 2, 6, 7]).cut();
+    expect(await applier().apply(added)).toMatchObject({ kind: 'applied', refused: 0 });
+    const next = source.transaction(['update_before', 2, 6, 7], ['update_after', 2, 6, 8]).cut();
+    expect(await applier().apply(next)).toMatchObject({ kind: 'applied', newSchema: null });
+    expect(await rows(types)).toEqual([
+      ['number', 'integer'],
+      ['cost', 'numeric(30,10)'],
+      ['note', 'integer'],
+    ]);
+    const steps =
+      "SELECT DISTINCT s.value ->> 'kind' FROM afterimage.schema_versions, jsonb_array_elements(steps) AS s WHERE version = 3";
+    expect(await rows(steps)).toEqual([['add']]);
+  });
+
+  test('keeps them where its schema version is from before origins were kept', async () => {
+    await database.pool.query(
+      `UPDATE afterimage.schema_versions SET columns = (SELECT jsonb_agg(c.value - 'source' ORDER BY c.ordinality) FROM jsonb_array_elements(columns) WITH ORDINALITY AS c)`,
+    );
+    const next = source.transaction(['insert', 2, 6]).cut();
+    expect(await applier().apply(next)).toMatchObject({ kind: 'applied', newSchema: null });
   });
 });
 

@@ -144,6 +144,8 @@ export interface StoredColumn {
    * this was kept. The stream's names do not tell, since MaxScale does not see RENAME COLUMN.
    */
   readonly source?: string | null;
+  /** Where it is not certain and not the one of the same name: the column's name in MariaDB if it stayed what it was. */
+  readonly likely?: string;
   /** Identity through renames: the name it was first seen with and the schema version of that, `name@1`. */
   readonly origin: string;
   readonly postgresType: string;

@@ -5,7 +5,7 @@ import { type ReplicaNames, enumName, fitName, quoteLiteral, quoteName, quoteTab
 import { castExpression, textOf } from './cast.js';
 import { createEnum, dropEnum, enumLabels, mirrorType, relabel, storedLabels } from './labels.js';
 import { type Change, describeChange } from './plan.js';
-import { sourceNameOf, type TargetColumn } from './target.js';
+import { likelyNameOf, sourceNameOf, type TargetColumn } from './target.js';
 
 export interface MirrorDdl {
   readonly names: ReplicaNames;
@@ -249,7 +249,7 @@ export function storeColumns(options: {
       mappedType,
       sourceType,
       unreliable,
-      source: sourceNameOf(column),
+      ...storeSource(column),
       ...(lookup && { lookup }),
       ...(fill !== undefined && { fill }),
       ...storeLabels(labels, options.kept.get(name) ?? from?.kept),
@@ -257,6 +257,11 @@ export function storeColumns(options: {
       postgresType: widened.has(name) || keepsWidened(from, column) ? 'text' : mappedType,
     };
   });
+}
+
+function storeSource(column: TargetColumn): Pick<StoredColumn, 'source' | 'likely'> {
+  const likely = likelyNameOf(column);
+  return { source: sourceNameOf(column), ...(likely !== undefined && { likely }) };
 }
 
 function keepsWidened(from: StoredColumn | undefined, { mappedType }: Pick<TargetColumn, 'mappedType'>): boolean {

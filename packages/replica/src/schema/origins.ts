@@ -12,7 +12,10 @@ import type { SchemaVersion } from './versions.js';
 export interface Origin {
   /** Null: none of its name is known. */
   readonly column: SourceColumn | null;
-  /** False: it is the one of the same name, which need not be it. No value may be read from it. */
+  /**
+   * False: it is what a field of its name was before, else the column of the same name, which need not be it. No value may be
+   * read from it.
+   */
   readonly isCertain: boolean;
 }
 
@@ -49,7 +52,7 @@ export function findOrigins(fields: readonly Field[], evidence: OriginEvidence):
   return fields.map(({ name }): Origin => {
     const known = followedBy.columns.get(name);
     if (known !== undefined) return { column: known, isCertain: true };
-    const column = columns[names.indexOf(name)] ?? null;
+    const column = followedBy.likely.get(name) ?? columns[names.indexOf(name)] ?? null;
     return { column, isCertain: column !== null && isGrown && !followedBy.names.has(name) };
   });
 }
@@ -57,6 +60,8 @@ export function findOrigins(fields: readonly Field[], evidence: OriginEvidence):
 interface Stayed {
   /** By the names of the fields that are the same as before: what they are, where it can be told. */
   readonly columns: Followed;
+  /** What each is if it stayed: the mirror keeps its key and its types until more is known. */
+  readonly likely: Followed;
   /** The names that the fields had before. */
   readonly names: ReadonlySet<string>;
   /** The stream has been seen to have other names than MariaDB. */
@@ -69,7 +74,7 @@ interface Stayed {
  * come in another order.
  */
 function findStayed(fields: readonly Field[], { before, followed, table }: OriginEvidence): Stayed {
-  if (before === null) return { columns: new Map(), names: new Set(), isAstray: false };
+  if (before === null) return { columns: new Map(), likely: new Map(), names: new Set(), isAstray: false };
   const former = originsOf(before);
   const names = new Set(namesOf(before.fields));
   const isAstray = before.fields.some(({ name }, i) => (former[i]?.column?.streamName ?? name) !== name);
@@ -80,17 +85,19 @@ function findStayed(fields: readonly Field[], { before, followed, table }: Origi
       others,
     );
   const isOrdered = inOrder(namesOf(before.fields)) && inOrder(table.columns.map(({ streamName }) => streamName));
-  const columns = new Map(
-    before.fields.flatMap(({ name }, i): [string, SourceColumn][] => {
-      const { column = null, isCertain = false } = former[i] ?? {};
-      const now = isCertain && column !== null ? followed.get(column.name) : undefined;
-      return now === undefined ? [] : [[name, now]];
-    }),
-  );
+  const follow = (isTold: (origin: Origin) => boolean): Followed =>
+    new Map(
+      before.fields.flatMap(({ name }, i): [string, SourceColumn][] => {
+        const origin = former[i];
+        const now = origin?.column && isTold(origin) ? followed.get(origin.column.name) : undefined;
+        return now === undefined ? [] : [[name, now]];
+      }),
+    );
+  const columns = follow(({ isCertain }) => isCertain);
   // Of one that cannot be told the names of others may be wrong, too.
   const isClear = fields.every(({ name }) => !names.has(name) || columns.has(name));
   const mayStay = isStill || (!isAstray && isOrdered && isClear);
-  return { columns: mayStay ? columns : new Map(), names, isAstray };
+  return { columns: mayStay ? columns : new Map(), likely: follow(() => true), names, isAstray };
 }
 
 const namesOf = (fields: readonly Field[]): string[] => fields.map(({ name }) => name);
@@ -104,17 +111,22 @@ function haveSameNames(a: readonly Field[], b: readonly Field[]): boolean {
   return a.length === b.length && a.every(({ name }, i) => b[i]?.name === name);
 }
 
-/** As they were found when the version came into force. */
+/** As they were found when the version came into force: by name or, before that was kept, at the place of a name that was gone. */
 export function originsOf({
   fields,
   columns,
   knowledge,
 }: Pick<SchemaVersion, 'fields' | 'columns' | 'knowledge'>): Origin[] {
   const known = knowledge?.table.columns ?? [];
+  const findRenamed = (place: number): SourceColumn | null => {
+    const there = known.length === fields.length ? known[place] : undefined;
+    return there === undefined || fields.some(({ name }) => name === there.streamName) ? null : there;
+  };
   return fields.map(({ name }, i): Origin => {
-    const { source } = columns[i] ?? {};
-    const column =
-      known.find((one) => ((source ?? null) === null ? one.streamName === name : one.name === source)) ?? null;
+    const { source, likely } = columns[i] ?? {};
+    const told = source ?? likely;
+    const named = known.find((one) => (told === undefined ? one.streamName === name : one.name === told));
+    const column = named ?? (source === undefined ? findRenamed(i) : null);
     return { column, isCertain: column !== null && source !== null };
   });
 }

@@ -51,6 +51,15 @@ export function sourceNameOf({ known, isCertain }: Pick<TargetColumn, 'known' | 
   return isCertain ? (known?.name ?? null) : null;
 }
 
+/** The name in MariaDB of a column of which it is not certain, where the stream's is another. */
+export function likelyNameOf({
+  name,
+  known,
+  isCertain,
+}: Pick<TargetColumn, 'name' | 'known' | 'isCertain'>): string | undefined {
+  return isCertain || known === null || known.streamName === name ? undefined : known.name;
+}
+
 /** What the names alone say. */
 function namesakes(fields: readonly Field[], table: TableKnowledge | null): Origin[] {
   if (table === null) return [];
