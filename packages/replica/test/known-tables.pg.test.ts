@@ -5,9 +5,19 @@ import type { ColumnKnowledge, TableKnowledge } from '@afterimage/mariadb';
 import { type TestDatabase, createDatabase } from '../../../test/harness/databases.js';
 import { recordHalt, refreshState } from '../src/apply/offset.js';
 import { recordKnowledge, type SeenKnowledge } from '../src/apply/source.js';
-import { createApplier, findStream, haltForSource, readStatus, registerStreams, resumeStream } from '../src/index.js';
+import {
+  columnsNow,
+  createApplier,
+  findStream,
+  haltForSource,
+  inTransaction,
+  loadCurrent,
+  readStatus,
+  registerStreams,
+  resumeStream,
+} from '../src/index.js';
 import { ScriptedStream, field, testSettings } from './batches.js';
-import { adopt as adoptTable, integer, know as knowTable, notNull, tableOf } from './known.js';
+import { adopt as adoptTable, integer, know as knowTable, notNull, tableOf, varchar } from './known.js';
 
 let database: TestDatabase;
 let source: ScriptedStream;
@@ -202,6 +212,24 @@ describe('columns that exchange names', () => {
     expect(await adopt(swapped, { ...seen, definedAt: new Date(1_700_000_000_000).toISOString() })).toBe(
       'other-columns',
     );
+  });
+
+  test('are not compared by names that may be wrong, where a row came that does not tell', async () => {
+    const [id, b, a] = swapped.columns as [ColumnKnowledge, ColumnKnowledge, ColumnKnowledge];
+    const grown = tableOf('id', [id, b, a, varchar('c', 9)]);
+    await know('id', grown.columns);
+    await applier().apply(
+      source
+        .alter([...fields, field('c', 'varchar', 'string')])
+        .transaction(['insert', 2, 7, 8, 'c'])
+        .cut(),
+    );
+    const stream = await findStream(database.pool, 'shop.orders');
+    const current = await inTransaction(database.pool, (client) =>
+      loadCurrent(client, { stream, settingsOf: () => testSettings({ key: null }), lock: false }),
+    );
+    const found = await columnsNow(database.pool, stream, current, { id: '2', table: grown });
+    expect(found.slice(1, 3)).toEqual([undefined, undefined]);
   });
 
   test('keep their values when MaxScale learns of it', async () => {

@@ -1,5 +1,5 @@
 import { covers, coversAll, isWholeTransaction, parsePosition } from '@afterimage/change-events';
-import type { ColumnKnowledge as SourceColumn } from '@afterimage/mariadb';
+import { type ColumnKnowledge as SourceColumn, isSubsequence } from '@afterimage/mariadb';
 import type { ClientBase, Pool } from 'pg';
 import { isSince } from '../apply/source.js';
 import { type Followed, findOrigins, followRecords, type Origin, originsOf } from '../schema/origins.js';
@@ -11,7 +11,8 @@ type Queries = Pick<ClientBase, 'query'>;
 
 /**
  * The column that each field of the version in force is in a recorded reading of the table: null where there is none any
- * more; undefined where it cannot be told, since columns were renamed or moved. What was not certain before goes by its name.
+ * more; undefined where it cannot be told, since columns were renamed or moved. What was not certain before goes by its name
+ * where all names are there in their order.
  */
 export async function columnsNow(
   pool: Pool,
@@ -28,9 +29,12 @@ export async function columnsNow(
   const { columns } = now.table;
   const { knowledge } = version;
   const followed: Followed = knowledge === null ? new Map() : await followRecords(pool, knowledge.id, now.id);
+  const names = version.fields.map(({ name }) => name);
+  const streamNames = columns.map(({ streamName }) => streamName);
+  const isInOrder = isSubsequence(names, streamNames);
   return originsOf(version).map(({ column, isCertain }, i): SourceColumn | null | undefined => {
-    const name = version.fields[i]?.name;
-    if (column === null || !isCertain) return columns.find(({ streamName }) => streamName === name) ?? null;
+    if (column !== null && !isCertain && !isInOrder) return undefined;
+    if (column === null || !isCertain) return columns[streamNames.indexOf(names[i] ?? '')] ?? null;
     return followed.get(column.name) ?? (columns.some((one) => one.name === column.name) ? undefined : null);
   });
 }
