@@ -11,7 +11,9 @@ import {
   parseMariadbUrl,
   readDatabaseKnowledge,
   readTableKnowledge,
+  selectShape,
   type TableKnowledge,
+  tableShape,
 } from '../src/index.js';
 
 const utf8 = { charset: 'utf8mb4', collation: 'utf8mb4_general_ci' };
@@ -301,6 +303,14 @@ describe.skipIf(await mariadbMissing())('what MariaDB knows of a table', () => {
 
     it('is null for tables that it may not read', async () => {
       expect(await readTableKnowledge(reader, shop, 'no_key')).toBeNull();
+    });
+
+    it.each(['rich', 'second_key'])('names the columns of %s alike where its rows are read', async (table) => {
+      await connection.query(`GRANT SELECT (b, c) ON \`${shop}\`.second_key TO ${user}`);
+      const columns = (await readTableKnowledge(reader, shop, table))?.columns ?? [];
+      const sql = `SELECT ${selectShape} AS shape FROM (SELECT count(*) FROM \`${shop}\`.${table}) AS its`;
+      expect(await reader.query(sql, [shop, table])).toEqual([{ shape: tableShape({ columns }) }]);
+      expect(tableShape({ columns: columns.toReversed() })).not.toBe(tableShape({ columns }));
     });
   });
 });

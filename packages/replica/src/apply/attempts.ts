@@ -5,7 +5,15 @@ import { followRecords, hasUncertainOrigin } from '../schema/origins.js';
 import type { NewSchema } from './applier.js';
 import type { Learned, Prepared, ReadySchema, StreamContext } from './context.js';
 import { noteLeftOut } from './left-out.js';
-import { findLost, type KnownNow, type LookupOptions, type Lookups, lookUp, needsLookups } from './lookup.js';
+import {
+  findLost,
+  type KnownNow,
+  type LookupOptions,
+  type Lookups,
+  lookUp,
+  namesOfLookups,
+  needsLookups,
+} from './lookup.js';
 import type { LockedOffset } from './offset.js';
 import { type Relaxation, findRelaxation, relaxMirror } from '../schema/relax.js';
 import { learnTable, loadNewest } from './source.js';
@@ -83,14 +91,19 @@ async function readValues(options: LookupOptions, context: StreamContext): Promi
     const learned = await learnTable(pool, source, batch);
     if (learned?.isOfRows === true && learned.knowledge.id !== ready.version.knowledge?.id) return { learned };
     const now = await findNames(options);
-    if (now === null) break;
+    if (now === null) return noValues(ready);
     const again = await lookUp(options, now);
     if (again.kind === 'other-table') continue;
     context.keepNames(ready.version, now);
     return { lookups: again.lookups };
   }
-  return { lookups: { version: ready.version.version, found: '[]' } };
+  await noteLeftOut(pool, batch.stream.id, namesOfLookups(ready));
+  return noValues(ready);
 }
+
+const noValues = ({ version }: ReadySchema): Pick<Mode, 'lookups'> => ({
+  lookups: { version: version.version, found: '[]' },
+});
 
 /** Null where it cannot be told under which names the columns are to be read: it is noted that they are not. */
 async function findNames({ pool, batch, ready }: LookupOptions): Promise<KnownNow | null> {

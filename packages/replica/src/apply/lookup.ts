@@ -70,6 +70,11 @@ export interface KnownNow {
   readonly columns: Followed | null;
 }
 
+/** By their names in the stream. */
+export function namesOfLookups({ target }: ReadySchema): string[] {
+  return target.columns.flatMap(({ name, lookup }) => (lookup ? [name] : []));
+}
+
 /** The columns, by their names in the stream, of which it cannot be told what they are now. */
 export function findLost(ready: ReadySchema, columns: Followed): string[] {
   const asked = [...keyColumns(ready), ...columnsOf(ready, ({ lookup }) => lookup)];
@@ -163,17 +168,16 @@ async function readRows(
   const rows = await askSource(() => source.query<unknown[][]>({ sql, rowsAsArray: true }, values));
   const shape = tableShape({ columns: now.table?.columns ?? [] });
   // Where a column is not there any more others may be, too; where the table is gone or a value is too long, none can be had.
-  if (rows === null) return [shape, noColumns].includes(await readShape(source, [database, table])) ? [] : null;
+  if (rows === null) return [shape, null].includes(await readShape(source, [database, table])) ? [] : null;
   if (rows.some(([there]) => toText(there) !== shape)) return null;
   return rows.map(([, ...row]) => Object.fromEntries(asked.map(({ place }, i) => [`c${place}`, toText(row[i])])));
 }
 
-const noColumns = '0';
-
-async function readShape(source: Queryable, names: readonly [string, string]): Promise<string> {
+/** Null where there is no such table. */
+async function readShape(source: Queryable, names: readonly [string, string]): Promise<string | null> {
   const sql = `SELECT ${selectShape} AS shape`;
   const rows = await askSource(() => source.query<{ shape: unknown }[]>(sql, [...names]));
-  return toText(rows?.[0]?.shape) ?? noColumns;
+  return toText(rows?.[0]?.shape);
 }
 
 function toText(value: unknown): string | null {
