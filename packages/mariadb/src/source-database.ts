@@ -48,6 +48,8 @@ export function openSourceDatabase({
     minimumIdle: 0,
     idleTimeout: 60,
     connectTimeout: 10_000,
+    // A server whose network died without a word would be waited for for ever.
+    keepAliveDelay: 10_000,
     acquireTimeout: acquireTimeoutMs,
     initSql: sessionSetup,
     noControlAfterUse: true,
