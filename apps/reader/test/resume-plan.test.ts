@@ -101,10 +101,7 @@ describe('starting without an offset', () => {
   it('begins with version 1 where the first row comes in the middle of a glance, however many versions there are by then', () => {
     let state = startResume(null);
     while (state.kind === 'requesting') state = nextResume(state, 'no-file', null);
-    state = ['glance', 'no-file', 'no-file', 'schemaless'].reduce(
-      (before, event) => nextResume(before, event as ResumeEvent, null),
-      state,
-    );
+    for (const event of ['glance', 'no-file', 'no-file', 'schemaless'] as const) state = nextResume(state, event, null);
     expect(describeState(state)).toBe('scan 1');
   });
 });
