@@ -6,7 +6,7 @@ import type { NewSchema } from './applier.js';
 import type { Learned, Prepared, ReadySchema, StreamContext } from './context.js';
 import { noteLeftOut } from './left-out.js';
 import { findLost, type KnownNow, type LookupOptions, type Lookups, lookUp, needsLookups } from './lookup.js';
-import type { LockedOffset } from './offset.js';
+import { lockAllOffsets, type LockedOffset } from './offset.js';
 import { type Relaxation, findRelaxation, relaxMirror } from '../schema/relax.js';
 import { learnTable, loadNewest } from './source.js';
 
@@ -131,6 +131,8 @@ export async function relaxFor(
 ): Promise<void> {
   if (ready.isNew) return;
   await client.query('BEGIN');
+  // Somebody else may be at the same batch.
+  await lockAllOffsets(client, stream.id);
   await relaxMirror(client, { ...ready, streamId: stream.id }, relaxation);
   await client.query('COMMIT');
 }
