@@ -108,8 +108,10 @@ describe('what cannot be right', () => {
       table.append(inserted(Object.fromEntries(columns.map((column) => [column.name, 1]))));
     }
     rig.start();
-    await rig.waitFor((streams) => streams.length === names.length && streams.every(isSettled));
-    settled = await rig.streams();
+    await rig.waitFor((streams) => {
+      settled = streams;
+      return streams.length === names.length && streams.every(isSettled);
+    });
     await rig.stop();
   });
   afterAll(() => rig?.close());

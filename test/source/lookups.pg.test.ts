@@ -133,4 +133,37 @@ describe.skipIf(await mariadbMissing('private'))('of a column that is looked up,
     ]);
     await expectRebuilt();
   });
+
+  it('the same where the mirror has enum types, in the key or looked up', async () => {
+    const { connection, pool } = source;
+    await connection.query(
+      "CREATE OR REPLACE TABLE orders (kind enum('a','b'), id int, flags bit(4), state enum('x','y'), PRIMARY KEY (kind, id))",
+    );
+    const [bit, label] = [field('flags', 'bit', 'string'), field('state', 'enum', 'string')];
+    stream.fields = [field('kind', 'enum', 'string'), field('id', 'int', 'int'), bit, label];
+    const typed = { ...settingsOf(), labels: 'enum', columns: { state: { lookup: true } } } as const;
+    applier = createApplier(
+      database.pool,
+      () => typed,
+      () => pool,
+    );
+    await connection.query("INSERT INTO orders VALUES ('b', 1, 5, 'x'), ('b', 2, 6, 'y')");
+    await apply(stream.transaction(['insert', '02', 1, '', '01'], ['insert', '02', 2, '', '02']).cut());
+    await connection.query("UPDATE orders SET flags = 7, state = 'y' WHERE id = 1");
+    await apply(
+      stream
+        .transaction(['update_before', '02', 1, '', '01'], ['update_after', '02', 1, '', '02'])
+        .transaction(['delete', '02', 2, '', '02'])
+        .cut(),
+    );
+    const sql = `SELECT kind, id, flags::text, state FROM shop_history.orders ORDER BY stream_ordinal`;
+    const { rows } = await database.pool.query<unknown[]>({ text: sql, rowMode: 'array' });
+    expect(rows).toEqual([
+      ['b', 1, '0101', 'x'],
+      ['b', 2, '0110', 'y'],
+      ['b', 1, '0101', 'x'],
+      ['b', 1, '0111', 'y'],
+      ['b', 2, '0110', 'y'],
+    ]);
+  });
 });

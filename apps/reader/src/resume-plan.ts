@@ -68,7 +68,7 @@ export function nextResume(state: ResumeState, event: ResumeEvent, target: Resum
       return nextRequesting(state, event, target);
     case 'waiting':
       if (event === 'no-file' || event === 'covered') return state;
-      return event === 'glance' ? request(scan(2, lastGlance), false) : startResume(target);
+      return event === 'glance' ? request(scan(1, lastGlance), false) : startResume(target);
     case 'streaming':
     case 'lost':
       return state;
@@ -87,7 +87,8 @@ function nextRequesting(state: Requesting, event: ResumeEvent, target: ResumeTar
     case 'schema':
       return hasAnchor(target) ? state : { kind: 'streaming' };
     case 'schemaless':
-      return request(state.way, true);
+      // There are files now: all ways are open again, from the first.
+      return startResume(target);
     case 'no-file':
       return afterNoFile(state.way);
     case 'new':

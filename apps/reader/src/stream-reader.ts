@@ -37,6 +37,8 @@ const waitingMessage =
   'MaxScale has no file of this table yet: it had no row event, or avrorouter does not convert it.';
 const searchingMessage =
   'The source has sent all that it has, and the last applied event was not among it. The stream goes on when that event comes, as while MaxScale converts its binlogs anew, and halts when a newer one comes first.';
+/** A stream in trouble is well again when it has sent something, or has gone on for so long. */
+const steadyMs = 1_000;
 /** How often a halted stream looks whether its offset was set anew. */
 const offsetLookMs = 1_000;
 const landingLookMs = 50;
@@ -68,6 +70,8 @@ class StreamReader {
   /** After an idle check the stream is opened anew without telling the world. */
   #quietly = false;
   #feedState: FeedState = 'connecting';
+  /** Runs while it has its place again after trouble. */
+  #recovery: NodeJS.Timeout | undefined;
 
   constructor(options: StreamOptions) {
     const { record, pool, logger, epoch } = options;
@@ -169,7 +173,10 @@ class StreamReader {
     const changes = feed[Symbol.asyncIterator]();
     try {
       await this.#pump(changes, lanes, attempt.signal);
+      this.#noteFlow();
     } finally {
+      clearTimeout(this.#recovery);
+      this.#recovery = undefined;
       signal.removeEventListener('abort', stop);
       this.#interrupt = undefined;
       attempt.abort();
@@ -249,6 +256,7 @@ class StreamReader {
     this.#showFlights();
     if (batch.count === 0) return;
     this.#backoff.reset();
+    this.#noteFlow();
     metrics.events.inc(this.#labels, batch.count);
     metrics.batches.inc(this.#labels);
     metrics.bytes.inc(this.#labels, bytes);
@@ -290,10 +298,24 @@ class StreamReader {
     this.#feedState = state;
     // A stream in trouble stays so until it flows again.
     const known = this.#report.state;
-    if (state === 'connecting' && (this.#quietly || known === 'retrying' || known === 'halted')) return;
+    const isTroubled = known === 'retrying' || known === 'halted';
+    if (state === 'connecting' && (this.#quietly || isTroubled)) return;
     this.#quietly = false;
-    const changed = this.#showFeedState();
-    if (changed) this.#options.logger.info({ state }, `stream is ${state}`);
+    clearTimeout(this.#recovery);
+    // One that always breaks off at the same place has that each time before.
+    if (state === 'streaming' && isTroubled) this.#recovery = setTimeout(() => this.#tellFeedState(), steadyMs);
+    else this.#tellFeedState();
+  }
+
+  #noteFlow(): void {
+    if (this.#recovery !== undefined) this.#tellFeedState();
+  }
+
+  #tellFeedState(): void {
+    clearTimeout(this.#recovery);
+    this.#recovery = undefined;
+    const state = this.#feedState;
+    if (this.#showFeedState()) this.#options.logger.info({ state }, `stream is ${state}`);
   }
 
   #showFeedState(): boolean {

@@ -106,6 +106,15 @@ export class ReaderRig {
     return rows[0]?.text ?? '';
   }
 
+  /** When state or code changed last. */
+  async since(table = 'orders'): Promise<Date | undefined> {
+    const { rows } = await this.database.pool.query<{ since: Date }>(
+      'SELECT reader_since AS since FROM afterimage.streams WHERE table_name = $1',
+      [table],
+    );
+    return rows[0]?.since;
+  }
+
   /** What the source has, read by a plain client: `count` lines from the first version that it has on. */
   async readSource(count: number, table = 'orders', version = 1): Promise<string[]> {
     const connection = await connect(this.source.address);

@@ -263,9 +263,13 @@ describe.each(queueBackends())('the reader', ({ backend, redisUrl, missing }) =>
       fill(1);
       const mismatches = () => rig.log.filter((line) => line['code'] === 'COLUMNS_MISMATCH').length;
       await expect.poll(() => rig.state(), wait).toBe('retrying COLUMNS_MISMATCH');
+      const since = await rig.since();
       // Nor what comes after it, however often it is read.
       await expect.poll(mismatches, wait).toBeGreaterThanOrEqual(3);
       expect(writer.lines).toHaveLength(3);
+      // That it comes as far as that each time does not make it well: whoever asks sees for how long it has not been.
+      await expect.poll(() => rig.state(), wait).toBe('retrying COLUMNS_MISMATCH');
+      expect(await rig.since()).toEqual(since);
     });
 
     it('sends again what a wiped queue lost', async () => {

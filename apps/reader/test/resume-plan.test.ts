@@ -94,8 +94,15 @@ describe('starting without an offset', () => {
       asked.push(describeState(state));
       state = nextResume(state, 'no-file', null);
     }
-    expect(asked).toEqual([2, 3, 4, 1].map((version) => `scan ${version} on the same connection`));
+    expect(asked).toEqual([1, 2, 3, 4, 1].map((version) => `scan ${version} on the same connection`));
     expect(state.kind).toBe('waiting');
+  });
+
+  it('begins with version 1 where the first row comes in the middle of a glance, however many versions there are by then', () => {
+    let state = startResume(null);
+    while (state.kind === 'requesting') state = nextResume(state, 'no-file', null);
+    for (const event of ['glance', 'no-file', 'no-file', 'schemaless'] as const) state = nextResume(state, event, null);
+    expect(describeState(state)).toBe('scan 1');
   });
 });
 

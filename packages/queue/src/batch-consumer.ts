@@ -87,8 +87,9 @@ class PatientWorker extends Worker<JobPayload> {
     return super.close(force);
   }
 
+  /** The looks before it count no more. */
   noteBatch(): void {
-    this.#inVain = 0;
+    this.#lookedAt = -Infinity;
   }
 
   async #rest(): Promise<void> {

@@ -107,6 +107,31 @@ describe.each(queueBackends())('two writers on one partition', ({ backend, redis
       expect(done).toEqual(Array.from({ length: batches }, (_, n) => String(n + 1)));
     });
 
+    // In milliseconds, of which a busy machine may take some.
+    it('do not rest while one of them is alone and has work', { retry: 2 }, async () => {
+      const started: number[] = [];
+      const waits: number[] = [];
+      const isStarted = async (count: number): Promise<void> => {
+        while (started.length < count) await takeTime(1);
+      };
+      consume(first(), async () => {
+        started.push(performance.now());
+        await takeTime(5);
+      });
+      for (let n = 1; n <= 60; n += 3) {
+        // The second one's wake-up is still there when it is done, and leads to a look in vain.
+        await queue.add(makeBatch(n));
+        await queue.add(makeBatch(n + 1));
+        await isStarted(n + 1);
+        await takeTime(7);
+        const addedAt = performance.now();
+        await queue.add(makeBatch(n + 2));
+        await isStarted(n + 2);
+        waits.push((started.at(-1) ?? 0) - addedAt);
+      }
+      expect(median(waits)).toBeLessThan(12);
+    });
+
     it('go on with the next batch at once when the one that worked stops', async () => {
       const waits: number[] = [];
       for (let round = 0; round < 5; round += 1) {

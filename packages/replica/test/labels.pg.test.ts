@@ -280,6 +280,26 @@ describe('labels: enum', () => {
     },
   );
 
+  test.each([
+    ['is completed from history', ['a', 'b'], { kind: 'compared', written: 1, removed: 0 }, 'b'],
+    ['is made anew where the labels are others', ['a', 'b', 'c'], { kind: 'stale' }, 'a'],
+  ])('a copy that began before its stream, which has overtaken it, %s', async (_, labels, outcome, last) => {
+    const { pool } = database;
+    const place = { gtids: '0-1-2', at: new Date() };
+    const options = { stream, settingsOf: settingsOf(), fields: source.fields, knowledge: orders('a', 'b'), place };
+    const shadow = await createShadow(pool, options);
+    await know(pool, orders(...labels));
+    source.transaction(['insert', 1, '01']).transaction(['insert', 2, '02']);
+    await apply();
+    await pool.query(`INSERT INTO ${quoteTable(shadow.table)} VALUES (1, 'b')`);
+    await withConnection(pool, (client) => indexShadow(client, shadow));
+    expect(await settleSnapshot(pool, { settingsOf: settingsOf(), shadow, place })).toMatchObject(outcome);
+    expect(await mirror()).toEqual([
+      [1, last],
+      [2, 'b'],
+    ]);
+  });
+
   test('whatever becomes of the list of labels, the type has it, and rows keep their labels', async () => {
     const list = fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'A', ' d', "e'\\", 'ß'), { minLength: 1 });
     const expected = new Map<number, string>();

@@ -115,6 +115,15 @@ describe('a unique key', () => {
     expect([await constraints(), await relaxed()]).toEqual([enforced, []]);
   });
 
+  test('is relaxed once by writers that work on the same batch', async () => {
+    const writers = [writer(), writer(), writer()];
+    await writers[0]?.apply(insert(1, 'a').cut());
+    const batch = insert(2, 'a').cut();
+    const outcomes = await Promise.all(writers.map((one) => one.apply(batch)));
+    expect(outcomes.map(({ kind }) => kind).toSorted()).toEqual(['applied', 'duplicate', 'duplicate']);
+    expect([await constraints(), await indexes(), await relaxed()]).toEqual([[], plain, told]);
+  });
+
   test('is not enforced from the beginning where the first rows do not keep it', async () => {
     source.transaction(['insert', 1, 'a', 1], ['insert', 2, 'a', 2]);
     expect(await writer().apply(source.cut())).toMatchObject({
@@ -184,6 +193,33 @@ describe('a unique key', () => {
       newSchema: { version: 3 },
     });
     expect(await constraints()).toEqual(enforced);
+  });
+
+  test.each([
+    ['is enforced', 'b', enforced, []],
+    ['stays plain where rows do not keep it', 'a', [], told],
+  ])('of a mirror from before unique ones were enforced %s, with the first batch', async (_, mail, there, said) => {
+    await writer({ indexes: 'none' }).apply(insert(1, 'a').transaction(['insert', 2, mail, 2]).cut());
+    await database.pool.query(
+      `CREATE INDEX orders_by_mail_idx ON shop.orders (left("mail", 200));
+       COMMENT ON INDEX shop.orders_by_mail_idx IS 'as in MariaDB: (left("mail", 200))';
+       UPDATE afterimage.schema_versions SET indexes = NULL`,
+    );
+    const outcome = { kind: 'applied', refused: 0, newSchema: { version: 2 } };
+    expect(await writer().apply(insert(3, 'c').cut())).toMatchObject(outcome);
+    expect([await constraints(), await relaxed()]).toEqual([there, said]);
+    expect(await writer().apply(insert(4, 'd').cut())).toMatchObject({ kind: 'applied', newSchema: null });
+  });
+
+  test('whose name a relation of the schema has is left off, and that is told', async () => {
+    await writer({ indexes: 'none' }).apply(insert(1, 'a').cut());
+    await database.pool.query('CREATE INDEX orders_by_mail_idx ON shop.orders (mail)');
+    expect(await writer().apply(insert(2, 'b').cut())).toMatchObject({ kind: 'applied', newSchema: { version: 2 } });
+    expect(await writer().apply(insert(3, 'b').cut())).toMatchObject({ kind: 'applied', refused: 0, relaxed: [] });
+    expect([await constraints(), await relaxed()]).toEqual([
+      [],
+      ['index orders_by_mail_idx is not there: something else in its schema has that name'],
+    ]);
   });
 
   test('comes and goes with the setting', async () => {

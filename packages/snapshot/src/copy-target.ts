@@ -20,8 +20,10 @@ export async function fillTables(
   work: (target: CopyTarget) => Promise<void>,
 ): Promise<void> {
   await withConnections(pool, tables.length, async (clients) => {
-    const copies = await Promise.all(clients.map((client, i) => beginCopy(client, tables[i])));
+    await Promise.all(clients.map(allowTime));
     const failure = new AbortController();
+    // All at once, so that none has begun when another cannot.
+    const copies = tables.flatMap((filled, i) => clients.slice(i, i + 1).map((client) => beginCopy(client, filled)));
     const finished = copies.map((copy) => settle(copy, failure));
     const abort = (): void => copies.forEach((copy) => copy.destroy(signal.reason as Error));
     signal.addEventListener('abort', abort, { once: true });
@@ -50,13 +52,14 @@ async function withConnections(
   await withConnection(pool, (client) => withConnections(pool, count, work, [...taken, client]));
 }
 
-async function beginCopy(client: PoolClient, filled: FilledTable | undefined): Promise<CopyStreamQuery> {
-  if (filled === undefined) throw new RangeError('a connection without a table');
+async function allowTime(client: PoolClient): Promise<void> {
   await client.query(
     `SELECT set_config('statement_timeout', '0', false), set_config('idle_in_transaction_session_timeout', '0', false)`,
   );
-  const columns = filled.columns.map(quoteName).join(', ');
-  return client.query(copyFrom(`COPY ${quoteTable(filled.table)} (${columns}) FROM STDIN`));
+}
+
+function beginCopy(client: PoolClient, { table, columns }: FilledTable): CopyStreamQuery {
+  return client.query(copyFrom(`COPY ${quoteTable(table)} (${columns.map(quoteName).join(', ')}) FROM STDIN`));
 }
 
 function settle(copy: CopyStreamQuery, failure: AbortController): Promise<void> {

@@ -14,7 +14,7 @@ import {
   namesOfLookups,
   needsLookups,
 } from './lookup.js';
-import type { LockedOffset } from './offset.js';
+import { lockAllOffsets, type LockedOffset } from './offset.js';
 import { type Relaxation, findRelaxation, relaxMirror } from '../schema/relax.js';
 import { learnTable, loadNewest } from './source.js';
 
@@ -144,6 +144,8 @@ export async function relaxFor(
 ): Promise<void> {
   if (ready.isNew) return;
   await client.query('BEGIN');
+  // Somebody else may be at the same batch.
+  await lockAllOffsets(client, stream.id);
   await relaxMirror(client, { ...ready, streamId: stream.id }, relaxation);
   await client.query('COMMIT');
 }

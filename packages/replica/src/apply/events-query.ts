@@ -1,4 +1,5 @@
-import { type TableName, quoteLiteral, quoteName, quoteTable } from '../names.js';
+import { type ReplicaNames, quoteLiteral, quoteName, quoteTable } from '../names.js';
+import { fromMirror, toMirror } from '../schema/labels.js';
 import type { TargetColumn } from '../schema/target.js';
 import type { SchemaVersion } from '../schema/versions.js';
 
@@ -10,7 +11,7 @@ export interface EventsQueryOptions {
 }
 
 export interface LookedUpEventsOptions extends EventsQueryOptions {
-  readonly mirrorTable: TableName;
+  readonly names: ReplicaNames;
   /** SQL of what was found in MariaDB: a JSON array of objects with the text of column i as `ci`. */
   readonly found: string;
 }
@@ -23,17 +24,23 @@ const present = `('insert', 'update_after')`;
  * batch has put there, where it did, else what was there before.
  */
 export function lookedUpEvents(options: LookedUpEventsOptions): string {
-  const { version, columns, mirrorTable } = options;
+  const { version, columns, names } = options;
   const lost = lostColumns(columns).map(({ name }) => name);
   const keyed = columns.flatMap((column, i) => (version.key?.includes(column.mirror) === true ? [i] : []));
   const wanted = columns.flatMap((column, i) => (keyed.includes(i) || column.lookup ? [i] : []));
   const mirrorOf = (i: number): string => `m.${quoteName(columns[i]?.mirror ?? '')}`;
+  const formerOf = (i: number): string => fromMirror(version.columns[i] ?? {}, mirrorOf(i));
+  // As the mirror has it, whose index finds the row.
+  const keyOf = (i: number): string => {
+    const column = version.columns[i];
+    return column === undefined ? `e.v${i}` : toMirror(names, column, `e.v${i}`);
+  };
   const isFound = `f.hit AND (e.event_type IN ${present} OR e.is_again)`;
   const isFormer = `${mirrorOf(keyed[0] ?? 0)} IS NOT NULL`;
   const values = columns.map((column, i) => {
     if (!column.lookup) return `e.v${i}`;
     const only = showsLoss(column) ? ` AND e.lost_${lost.indexOf(column.name)}` : '';
-    return `CASE WHEN ${isFound}${only} THEN f.v${i} WHEN ${isFormer}${only} THEN ${mirrorOf(i)} ELSE e.v${i} END AS v${i}`;
+    return `CASE WHEN ${isFound}${only} THEN f.v${i} WHEN ${isFormer}${only} THEN ${formerOf(i)} ELSE e.v${i} END AS v${i}`;
   });
   const asked = new Set(columns.filter(({ lookup }) => lookup).map(({ name }) => name));
   const stillLost = lost.map((name, i) =>
@@ -52,8 +59,8 @@ export function lookedUpEvents(options: LookedUpEventsOptions): string {
     `SELECT ${[...meta.map((name) => `e.${name}`), ...values, ...stillLost].join(', ')}\n` +
     `  FROM (SELECT *, ${isAgain} FROM (${eventsQuery(options)}) AS r) AS e\n` +
     `  LEFT JOIN (${found}) AS f ON ${keyed.map((i) => `f.v${i} = e.v${i}`).join(' AND ')}\n` +
-    `  LEFT JOIN ${quoteTable(mirrorTable)} AS m ON e.event_type NOT IN ${present} AND NOT e.is_again ` +
-    `AND ${keyed.map((i) => `${mirrorOf(i)} = e.v${i}`).join(' AND ')}`
+    `  LEFT JOIN ${quoteTable(names.mirror)} AS m ON e.event_type NOT IN ${present} AND NOT e.is_again ` +
+    `AND ${keyed.map((i) => `${mirrorOf(i)} = ${keyOf(i)}`).join(' AND ')}`
   );
 }
 

@@ -72,7 +72,7 @@ export function applyStatement(options: StatementOptions): ApplyStatement {
 function typedEvents(options: StatementOptions): string {
   if (!options.lookup) return eventsQuery(options);
   const found = `$${firstFree(options) + (options.offset ? offsetParameters : 0)}`;
-  return lookedUpEvents({ ...options, mirrorTable: options.names.mirror, found });
+  return lookedUpEvents({ ...options, found });
 }
 
 /**

@@ -141,6 +141,10 @@ async function alignIndex(
   names: ReplicaNames,
   { index, there, isRelaxed }: { index: StoredIndex; there: IndexThere | undefined; isRelaxed: boolean },
 ): Promise<SchemaStep[]> {
+  if (there === undefined && (await isTaken(client, names, index)))
+    return [
+      { ...step(`index ${index.name} is not there: something else in its schema has that name`, []), kind: 'relax' },
+    ];
   const plain = { ...index, unique: null };
   if (index.unique === null) {
     const statements = await makePlain(client, names, { plain, there });
@@ -151,6 +155,14 @@ async function alignIndex(
   if (made !== null) return [made];
   const statements = await makePlain(client, names, { plain, there });
   return [{ ...step(describeRelaxed(index), statements), kind: 'relax' }];
+}
+
+/** By an index of another mirror or of the user: `a_b_c_idx` is index c of a_b, and index b_c of a. No reason to halt a stream. */
+async function isTaken(client: ClientBase, { mirror }: ReplicaNames, { name }: StoredIndex): Promise<boolean> {
+  const { rows } = await client.query<{ taken: boolean }>('SELECT to_regclass($1) IS NOT NULL AS taken', [
+    quoteTable({ schema: mirror.schema, table: name }),
+  ]);
+  return rows[0]?.taken === true;
 }
 
 async function makePlain(

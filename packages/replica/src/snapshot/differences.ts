@@ -3,7 +3,7 @@ import type { ClientBase } from 'pg';
 import { mirrorStatement } from '../apply/statement.js';
 import { historyRowColumns } from '../history/segment.js';
 import { quoteName, quoteTable } from '../names.js';
-import { fromMirror } from '../schema/labels.js';
+import { fromMirror, storedLabels } from '../schema/labels.js';
 import type { CurrentReplica } from '../operations/current.js';
 import { readPrefix, type Shadow, shadowNames, type SnapshotPlace } from './shadow.js';
 
@@ -30,9 +30,12 @@ export async function replaceRows(
   const { current, shadow, place, ordinal, isBehind } = options;
   const columns = current.target.columns;
   if (!isBehind) {
-    // The shadow has text where the mirror has enum types.
-    const plain = current.version.columns.map(({ labels: _, ...column }) => column);
-    const forward = { names: shadowNames(shadow), version: { ...current.version, columns: plain }, columns };
+    // The shadow has text where the mirror has enum types, unless it was to become the mirror itself.
+    const own = current.version.columns.map(({ labels: _, ...column }, i) => {
+      const labels = storedLabels(shadow.target.columns[i]?.labels);
+      return { ...column, ...(labels && { labels }) };
+    });
+    const forward = { names: shadowNames(shadow), version: { ...current.version, columns: own }, columns };
     await client.query(mirrorStatement(forward, laterEvents(current, place)));
   }
   await client.query(`CREATE TEMPORARY TABLE snapshot_differences ON COMMIT DROP AS ${differences(current, shadow)}`);

@@ -11,8 +11,9 @@ import type { ClientBase, Pool } from 'pg';
 import { StreamContext } from '../apply/context.js';
 import { drawLayoutNumber } from '../control/layout.js';
 import { lockAllOffsets, type LockedOffset } from '../apply/offset.js';
-import { loadCurrent } from '../operations/current.js';
+import { type CurrentReplica, loadCurrent } from '../operations/current.js';
 import { inRelaxingTransaction } from '../operations/relaxing.js';
+import { listedLabels } from '../schema/labels.js';
 import type { TableSettingsProvider } from '../settings.js';
 import { fixTextForms } from '../transaction.js';
 import { replaceRows } from './differences.js';
@@ -138,9 +139,19 @@ async function compare(
   const current = await loadCurrent(client, { stream: shadow.stream, settingsOf, lock: false });
   const shape = ({ columns, key }: Pick<Shadow['target'], 'columns' | 'key'>) =>
     JSON.stringify([columns.map(({ name, mirror, mappedType }) => [name, mirror, mappedType]), key]);
-  if (shape(targetInForce(current)) !== shape(shadow.target)) return { kind: 'stale' };
+  if (shape(targetInForce(current)) !== shape(shadow.target) || !hasSameTypes(shadow, current))
+    return { kind: 'stale' };
   const counts = await replaceRows(client, { current, shadow, place, ordinal: move.ordinal, isBehind: move.coversAll });
   return { kind: 'compared', ...counts };
+}
+
+/** Where the shadow has enum types, as it was to become the mirror, later events must have no other labels. */
+function hasSameTypes({ target }: Shadow, { version }: CurrentReplica): boolean {
+  return target.columns.every((column, i) => {
+    const labels = listedLabels(column);
+    const { [i]: there } = version.columns;
+    return labels === null || (there !== undefined && JSON.stringify(listedLabels(there)) === JSON.stringify(labels));
+  });
 }
 
 async function moveOffsets(
