@@ -39,7 +39,12 @@ const steps: readonly Step[] = [
   },
   { app: 'writer', store: 'queue', name: 'a job is fetched', statement: /^moveToActive$|move_to_active\(/ },
   { app: 'writer', store: 'postgres', name: 'BEGIN', statement: /^BEGIN/ },
-  { app: 'writer', store: 'postgres', name: 'the offset is locked', statement: /FOR UPDATE OF o/ },
+  {
+    app: 'writer',
+    store: 'postgres',
+    name: 'the offset is locked',
+    statement: /FROM afterimage\.offsets\b.* FOR UPDATE/s,
+  },
   { app: 'writer', store: 'postgres', name: 'the schema is changed', statement: /^(?:CREATE|ALTER) TABLE/ },
   {
     app: 'writer',
