@@ -3,28 +3,14 @@ import type { TableKnowledge } from '@afterimage/mariadb';
 import type { Field } from '@afterimage/change-events';
 import { chooseKnowledge, type StoredKnowledge } from '../src/apply/source.js';
 import { field } from './batches.js';
+import { integer, tableOf } from './known.js';
 
 const table = (...names: string[]): TableKnowledge => ({
-  database: 'shop',
-  table: 'orders',
+  ...tableOf(
+    null,
+    names.map((name) => integer(name)),
+  ),
   comment: names.join(),
-  engine: 'InnoDB',
-  isSystemVersioned: false,
-  columns: names.map((name) => ({
-    name,
-    streamName: name,
-    definition: 'int(11)',
-    type: { kind: 'integer', name: 'int', isUnsigned: false, isZerofill: false },
-    isNullable: true,
-    default: { kind: 'null' },
-    generated: null,
-    isInvisible: false,
-    isAutoIncrement: false,
-    onUpdate: null,
-    comment: '',
-  })),
-  key: null,
-  indexes: [],
 });
 const seen = (id: string, at: string, ...names: string[]) => ({
   id,

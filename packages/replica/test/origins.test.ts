@@ -6,6 +6,7 @@ import { chooseKnowledge, type StoredKnowledge } from '../src/apply/source.js';
 import type { StoredColumn } from '../src/control/tables.js';
 import { findOrigins, originsOf } from '../src/schema/origins.js';
 import { field } from './batches.js';
+import { integer, tableOf } from './known.js';
 
 const types: readonly ColumnType[] = [
   { kind: 'integer', name: 'int', isUnsigned: false, isZerofill: false },
@@ -99,28 +100,10 @@ class ModelTable {
   read(): TableKnowledge {
     this.#isLooked = true;
     for (const column of this.columns) column.isSeen = true;
-    return {
-      database: 'shop',
-      table: 'orders',
-      comment: '',
-      engine: 'InnoDB',
-      isSystemVersioned: false,
-      columns: this.columns.map(({ name, type }) => ({
-        name,
-        streamName: name,
-        definition: type === 0 ? 'int(11)' : 'bit(8)',
-        type: types[type] ?? { kind: 'date' },
-        isNullable: true,
-        default: { kind: 'null' },
-        generated: null,
-        isInvisible: false,
-        isAutoIncrement: false,
-        onUpdate: null,
-        comment: '',
-      })),
-      key: null,
-      indexes: [],
-    };
+    const columns = this.columns.map(({ name, type }) =>
+      integer(name, { definition: type === 0 ? 'int(11)' : 'bit(8)', type: types[type] ?? { kind: 'date' } }),
+    );
+    return tableOf(null, columns);
   }
 
   /** Null: MaxScale drops the rows, since it takes the table to have another number of columns. */
