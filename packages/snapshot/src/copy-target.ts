@@ -13,7 +13,8 @@ export interface CopyTarget {
 
 /**
  * Begins a COPY into each table, on as many connections, gives them to `work`, and ends them when it resolves. Where it
- * rejects, or a COPY fails, none of them has copied anything; what PostgreSQL said then goes before all that followed from it.
+ * rejects, or a COPY fails, the tables are of no use any more: some may be filled and others not. What PostgreSQL said first
+ * is thrown then, before all that followed from it.
  */
 export async function fillTables(
   { pool, tables, signal }: { pool: Pool; tables: readonly FilledTable[]; signal: AbortSignal },
